@@ -1,0 +1,2 @@
+//! The teleport command.
+fn main() {}
