@@ -17,3 +17,14 @@ impl fmt::Display for CodecError {
 }
 
 impl std::error::Error for CodecError {}
+
+impl Codecs {
+    /// Returns the id of the codec with this name.
+    #[must_use]
+    pub fn id_of(&self, name: &str) -> Option<u8> {
+        match name {
+            "json" => Some(b'j'),
+            _ => None,
+        }
+    }
+}
