@@ -1,1 +1,3 @@
 //! Shared support.
+
+pub mod fuzz;
