@@ -1,0 +1,156 @@
+use bytes::{BufMut, BytesMut};
+
+use super::{MIN_PAYLOAD, PREFIX, VERSION};
+use crate::{
+    message::Head,
+    proto::{Body, Env, Limits, Pack, ProtoError, ProtoErrorKind, Rollback},
+    xfer::{self, Scratch},
+};
+
+/// The writing side; its buffers serve messages with filters only.
+#[derive(Debug, Default)]
+pub(super) struct RawPack {
+    payload: BytesMut,
+    scratch: Scratch,
+}
+
+impl Pack for RawPack {
+    fn pack(
+        &mut self,
+        env: &Env,
+        head: &Head<'_>,
+        body: Body<'_>,
+        dst: &mut BytesMut,
+    ) -> Result<(), ProtoError> {
+        let fields = Fields::of(head)?;
+        let mut frame = Rollback::new(dst);
+        if head.xfer.is_empty() {
+            let body_len = body.len_hint().unwrap_or_default();
+            frame_size(&env.limits, fields.frame_len(body_len))?;
+            frame.buf().reserve(fields.frame_len(body_len));
+            put_prefix(head, 0, fields.pipe, frame.buf());
+            fields.put(head, frame.buf());
+            body.write(frame.buf())?;
+        } else {
+            xfer::recycle(&mut self.payload);
+            self.scratch.recycle();
+            fields.put(head, &mut self.payload);
+            body.write(&mut self.payload)?;
+            put_prefix(head, 0, fields.pipe, frame.buf());
+            let (filters, payload) = (&env.filters, &self.payload);
+            xfer::pack_through(filters, head.xfer, payload, frame.buf(), &mut self.scratch)?;
+        }
+        let size = frame_size(&env.limits, frame.added())?;
+        frame.patch(&size.to_be_bytes());
+        frame.keep();
+        Ok(())
+    }
+
+    fn pack_head(
+        &mut self,
+        env: &Env,
+        head: &Head<'_>,
+        body_len: usize,
+        dst: &mut BytesMut,
+    ) -> Option<Result<(), ProtoError>> {
+        if !head.xfer.is_empty() {
+            return None;
+        }
+        let mut write = || {
+            let fields = Fields::of(head)?;
+            let size = frame_size(&env.limits, fields.frame_len(body_len))?;
+            dst.reserve(fields.frame_len(0));
+            put_prefix(head, size, fields.pipe, dst);
+            fields.put(head, dst);
+            Ok(())
+        };
+        Some(write())
+    }
+
+    fn release(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The lengths of a head's parts, each checked to fit its field.
+struct Fields {
+    seq: u16,
+    uri: u16,
+    meta: u16,
+    pipe: u8,
+}
+
+impl Fields {
+    fn of(head: &Head<'_>) -> Result<Self, ProtoError> {
+        Ok(Self {
+            seq: length("seq", head.seq)?,
+            uri: length("uri", head.uri)?,
+            meta: length("meta", head.meta)?,
+            pipe: u8::try_from(head.xfer.len()).map_err(|_| too_many(head.xfer.len()))?,
+        })
+    }
+
+    fn payload_len(&self) -> usize {
+        MIN_PAYLOAD + usize::from(self.seq) + usize::from(self.uri) + usize::from(self.meta)
+    }
+
+    /// The length of a frame whose payload is not filtered.
+    fn frame_len(&self, body_len: usize) -> usize {
+        (PREFIX + usize::from(self.pipe) + self.payload_len()).saturating_add(body_len)
+    }
+
+    /// Writes what stands between the filter ids and the body.
+    fn put(&self, head: &Head<'_>, dst: &mut BytesMut) {
+        dst.reserve(self.payload_len());
+        dst.put_u16(self.seq);
+        dst.extend_from_slice(head.seq);
+        dst.put_u8(head.mtype.0);
+        dst.put_u16(self.uri);
+        dst.extend_from_slice(head.uri);
+        dst.put_u16(self.meta);
+        dst.extend_from_slice(head.meta);
+        dst.put_u8(head.body_codec);
+    }
+}
+
+fn put_prefix(head: &Head<'_>, size: u32, pipe: u8, dst: &mut BytesMut) {
+    dst.put_u32(size);
+    dst.put_u8(VERSION);
+    dst.put_u8(pipe);
+    dst.extend_from_slice(head.xfer);
+}
+
+fn length(name: &'static str, text: &[u8]) -> Result<u16, ProtoError> {
+    u16::try_from(text.len()).map_err(|_| too_long(name, text.len()))
+}
+
+/// The size field of a frame, when it may be so large.
+fn frame_size(limits: &Limits, len: usize) -> Result<u32, ProtoError> {
+    limits.check_message(len)?;
+    u32::try_from(len).map_err(|_| {
+        let text = format!(
+            "message of {len} bytes exceeds the {} that a frame can say",
+            u32::MAX
+        );
+        ProtoError::new(ProtoErrorKind::TooLarge, text)
+    })
+}
+
+#[cold]
+fn too_long(name: &str, len: usize) -> ProtoError {
+    ProtoError::new(
+        ProtoErrorKind::BadLength,
+        format!(
+            "{name} of {len} bytes exceeds the {} that its length field can say",
+            u16::MAX
+        ),
+    )
+}
+
+#[cold]
+fn too_many(len: usize) -> ProtoError {
+    ProtoError::new(
+        ProtoErrorKind::BadField,
+        format!("too many transfer filters: {len}, the limit is {}", u8::MAX),
+    )
+}
