@@ -1,3 +1,4 @@
-//! Shared support.
+//! What the tests share.
 
 pub mod fuzz;
+pub mod vectors;

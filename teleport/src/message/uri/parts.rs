@@ -208,10 +208,10 @@ fn parse_host(host: &[u8]) -> Option<Vec<u8>> {
             out.extend(unescape(tail, Place::Host)?);
             return Some(out);
         }
-    } else if let Some(colon) = host.iter().rposition(|b| *b == b':') {
-        if !is_port(host.split_at(colon).1) {
-            return None;
-        }
+    } else if let Some(colon) = host.iter().rposition(|b| *b == b':')
+        && !is_port(host.split_at(colon).1)
+    {
+        return None;
     }
     unescape(host, Place::Host)
 }
