@@ -37,6 +37,7 @@ pub struct SocketReader {
 
 impl SocketReader {
     /// Puts a reader together. `unread` are bytes that were read already.
+    #[must_use]
     pub fn new(
         read: Box<dyn AsyncRead + Send + Unpin>,
         unpack: Box<dyn Unpack>,

@@ -29,6 +29,7 @@ pub struct SocketWriter {
 
 impl SocketWriter {
     /// Puts a writer together.
+    #[must_use]
     pub fn new(
         write: Box<dyn AsyncWrite + Send + Unpin>,
         pack: Box<dyn Pack>,
