@@ -7,4 +7,6 @@ pub mod message;
 pub mod proto;
 pub mod rerror;
 pub mod router;
+pub mod socket;
+pub mod swap;
 pub mod xfer;

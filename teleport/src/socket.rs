@@ -1,0 +1,247 @@
+//! Message streams over byte streams.
+//!
+//! A [`Socket`] is a byte stream and a protocol: it reads and writes messages, and can be used
+//! alone, without a peer. Below it are the parts it is made of: what a stream's ends are called
+//! ([`Address`], [`HostPort`]), what accepts streams ([`Listener`]), what the operating system is
+//! told about them ([`SocketOptions`]), and how they come apart ([`halves`]). Who calls whom is
+//! not known here.
+
+mod address;
+mod listener;
+mod options;
+mod reader;
+mod spare;
+mod stream;
+mod writer;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::message::Message;
+use crate::proto::{Env, Pack, Proto, ProtoError, Unpack};
+use crate::swap::Swap;
+
+pub use address::{Address, AddressError, Family, HostPort};
+pub use listener::{Listener, bind_tcp};
+pub use options::SocketOptions;
+pub use reader::SocketReader;
+pub use stream::{Halves, connect_tcp, halves};
+pub use writer::SocketWriter;
+
+/// Why a message could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SocketError {
+    /// The byte stream failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The bytes are not a message, or the message cannot be written as bytes.
+    #[error(transparent)]
+    Proto(#[from] ProtoError),
+}
+
+/// A byte stream that carries messages.
+///
+/// ```
+/// use std::sync::Arc;
+/// use teleport::message::{Message, Mtype};
+/// use teleport::proto::{Env, RawProto};
+/// use teleport::socket::Socket;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), teleport::socket::SocketError> {
+/// let (here, there) = tokio::io::duplex(1024);
+/// let env = Arc::new(Env::default());
+/// let mut here = Socket::new(here, &RawProto, env.clone());
+/// let mut there = Socket::new(there, &RawProto, env);
+///
+/// here.write_message(&Message::new(Mtype::PUSH, "/note", "hello")).await?;
+/// let got = there.read_message().await?.expect("a message is there");
+/// assert_eq!((got.header.uri.path(), &got.body[..]), ("/note", &b"hello"[..]));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Socket {
+    reader: SocketReader,
+    writer: SocketWriter,
+    local: Address,
+    remote: Address,
+    id: Option<String>,
+    swap: Swap,
+}
+
+impl Socket {
+    /// Puts a stream and a protocol together.
+    pub fn new<S>(stream: S, proto: &dyn Proto, env: Arc<Env>) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Self::from_halves(halves(stream), proto, env)
+    }
+
+    /// Puts a stream that came apart already and a protocol together.
+    #[must_use]
+    pub fn from_halves(halves: Halves, proto: &dyn Proto, env: Arc<Env>) -> Self {
+        let (pack, unpack) = proto.split();
+        Self {
+            reader: SocketReader::new(halves.read, unpack, env.clone(), BytesMut::new()),
+            writer: SocketWriter::new(halves.write, pack, env),
+            local: halves.local,
+            remote: halves.remote,
+            id: None,
+            swap: Swap::new(),
+        }
+    }
+
+    /// Reads the next message; see [`SocketReader::read_message`].
+    ///
+    /// # Errors
+    ///
+    /// When the stream fails, ends within a frame, or carries no frame of the protocol.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn read_message(&mut self) -> Result<Option<Message>, SocketError> {
+        self.reader.read_message().await
+    }
+
+    /// Writes a message; see [`SocketWriter::write_message`].
+    ///
+    /// # Errors
+    ///
+    /// When the message cannot be packed, with nothing written, or when the stream fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future never leaves half a message: the rest goes out with the next call.
+    pub async fn write_message(&mut self, message: &Message) -> Result<(), SocketError> {
+        self.writer.write_message(message).await
+    }
+
+    /// Ends the writing direction, after what is left to be written.
+    ///
+    /// # Errors
+    ///
+    /// When the stream fails.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        self.writer.shutdown().await
+    }
+
+    /// The name of the socket: the other end's address until one is set.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.id.clone().unwrap_or_else(|| self.remote.to_string())
+    }
+
+    /// Names the socket.
+    pub fn set_id(&mut self, id: impl Into<String>) {
+        self.id = Some(id.into());
+    }
+
+    /// Data of the user's own that goes with the socket.
+    #[must_use]
+    pub const fn swap(&self) -> &Swap {
+        &self.swap
+    }
+
+    /// Data of the user's own that goes with the socket, to be changed.
+    pub const fn swap_mut(&mut self) -> &mut Swap {
+        &mut self.swap
+    }
+
+    /// Where this end is.
+    #[must_use]
+    pub const fn local_address(&self) -> &Address {
+        &self.local
+    }
+
+    /// Where the other end is.
+    #[must_use]
+    pub const fn remote_address(&self) -> &Address {
+        &self.remote
+    }
+
+    /// The limits and registries that messages are read and written with.
+    #[must_use]
+    pub const fn env(&self) -> &Arc<Env> {
+        self.reader.env()
+    }
+
+    /// Takes the two directions apart, so that both can be used at once. Name and own data are
+    /// dropped: take them before.
+    #[must_use]
+    pub fn split(self) -> (SocketReader, SocketWriter) {
+        (self.reader, self.writer)
+    }
+
+    /// Takes everything apart.
+    #[must_use]
+    pub fn into_parts(self) -> SocketParts {
+        let env = self.reader.env().clone();
+        let (read, unpack, unread) = self.reader.into_parts();
+        let (write, pack, unwritten) = self.writer.into_parts();
+        SocketParts {
+            halves: Halves {
+                read,
+                write,
+                local: self.local,
+                remote: self.remote,
+            },
+            pack,
+            unpack,
+            env,
+            unread,
+            unwritten,
+            id: self.id,
+            swap: self.swap,
+        }
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("id", &self.id())
+            .field("local", &self.local)
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a [`Socket`] is made of.
+#[non_exhaustive]
+pub struct SocketParts {
+    /// The directions of the byte stream, and where its ends are.
+    pub halves: Halves,
+    /// The writing direction of the protocol.
+    pub pack: Box<dyn Pack>,
+    /// The reading direction of the protocol.
+    pub unpack: Box<dyn Unpack>,
+    /// The limits and registries.
+    pub env: Arc<Env>,
+    /// Bytes that were read and belong to messages not taken yet.
+    pub unread: BytesMut,
+    /// Bytes of a message whose writing was given up half way; they go first.
+    pub unwritten: BytesMut,
+    /// The name, if one was set.
+    pub id: Option<String>,
+    /// Data of the user's own.
+    pub swap: Swap,
+}
+
+impl fmt::Debug for SocketParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketParts")
+            .field("halves", &self.halves)
+            .field("unread", &self.unread.len())
+            .field("unwritten", &self.unwritten.len())
+            .field("id", &self.id)
+            .field("swap", &self.swap)
+            .finish_non_exhaustive()
+    }
+}
