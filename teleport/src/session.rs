@@ -37,10 +37,10 @@ pub use caller::{Caller, CallerExt, RawReply, Request};
 pub(crate) use hub::Hub;
 pub use hub::{Broadcast, Sessions};
 pub(crate) use inner::{Bounds, Inner};
+pub(crate) use log::Style as LogStyle;
 pub use pre::PreSession;
 pub use push::{Push, PushFuture};
 pub(crate) use sweep::Sweeper;
-pub(crate) use task::start;
 
 /// A connection on which either side calls and pushes. A cheap handle: clones are the same
 /// session.

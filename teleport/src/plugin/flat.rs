@@ -86,7 +86,10 @@ async fn caught<C: ?Sized + Send>(
     ctx: &mut C,
     call: HookFn<C>,
 ) -> Result<(), Rerror> {
-    let started = std::panic::catch_unwind(AssertUnwindSafe(|| call(plugin, ctx)));
+    let started = std::panic::catch_unwind(AssertUnwindSafe(move || {
+        let lent = ctx;
+        call(plugin, lent)
+    }));
     let hook = match started {
         Ok(hook) => hook,
         Err(panic) => return Err(panicked(plugin, &*panic)),

@@ -173,7 +173,6 @@ impl<H: ?Sized> fmt::Debug for Entry<H> {
 }
 
 /// The routes of one kind.
-#[derive(Debug)]
 pub(crate) struct Table<H: ?Sized> {
     exact: HashMap<Box<[u8]>, Arc<Entry<H>>>,
     any_case: HashMap<Box<[u8]>, Arc<Entry<H>>>,
@@ -247,6 +246,12 @@ impl<H: ?Sized> Table<H> {
         let near = |route: &&str| distance(path, route);
         let best = self.exact.values().map(|e| e.info.path.as_str()).min_by_key(near)?;
         (distance(path, best) <= best.len().max(path.len()) / 2).then_some(best)
+    }
+}
+
+impl<H: ?Sized> fmt::Debug for Table<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.infos()).finish()
     }
 }
 

@@ -79,7 +79,7 @@ impl<F, T, E> UnknownCallHandler<(ViaFunction, E)> for F
 where
     F: for<'a> ContextFn<'a, UnknownCallCtx, Output = Result<T, E>> + 'static,
     T: ToBody + 'static,
-    E: Into<Rerror>,
+    E: Into<Rerror> + 'static,
 {
     type Reply = T;
 
@@ -91,7 +91,7 @@ where
 impl<F, E> UnknownPushHandler<(ViaFunction, E)> for F
 where
     F: for<'a> ContextFn<'a, UnknownPushCtx, Output = Result<(), E>> + 'static,
-    E: Into<Rerror>,
+    E: Into<Rerror> + 'static,
 {
     async fn handle<'a>(&'a self, ctx: &'a mut UnknownPushCtx) -> Result<(), Rerror> {
         self.call(ctx).await.map_err(Into::into)

@@ -70,6 +70,9 @@ impl<'a> Options<'a> {
         }
         options.xfer.clone_from(&request.xfer);
         options.seq.clone_from(&request.seq);
+        if request.seq.is_some() {
+            session.0.hand_set.store(true, Ordering::Relaxed);
+        }
         options.timeout = request.timeout.or(options.timeout);
         options
     }
@@ -174,6 +177,7 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
     /// Sets the sequence text by hand; it takes no number of the session's counter.
     pub fn seq(mut self, seq: impl Into<Seq>) -> Self {
         self.options.seq = Some(seq.into());
+        self.session.0.hand_set.store(true, Ordering::Relaxed);
         self
     }
 

@@ -221,17 +221,18 @@ impl Calls {
         if state.in_flight * 2 >= state.table.len() && state.table.len() < MAX_SLOTS {
             state.grow();
         }
+        if !state.side.is_empty() && state.side.contains_key(&Seq::from_counter(counter)) {
+            return Err(NotTaken::SeqInFlight);
+        }
         let index = state.index(counter);
         let key = match state.table.get_mut(index) {
+            Some(slot) if slot.counter == counter => return Err(NotTaken::SeqInFlight),
             Some(slot) if slot.counter == FREE => {
                 slot.occupy(counter, waker, deadline);
                 Key::Counter(counter)
             }
             _ => {
                 let seq = Seq::from_counter(counter);
-                if state.side.contains_key(&seq) {
-                    return Err(NotTaken::SeqInFlight);
-                }
                 let mut slot = Slot::default();
                 slot.occupy(counter, waker, deadline);
                 state.side.insert(seq.clone(), slot);
@@ -242,7 +243,7 @@ impl Calls {
         Ok(key)
     }
 
-    /// Takes a call in under a sequence text set by hand.
+    /// Takes a call in under a sequence text that no counter gives.
     pub(super) fn insert_text(
         &self,
         seq: Seq,
@@ -251,10 +252,7 @@ impl Calls {
     ) -> Result<Key, NotTaken> {
         let mut state = lock(&self.state);
         self.check(&state)?;
-        let by_counter = counter_of(seq.as_bytes()).map(Key::Counter);
-        if state.side.contains_key(&seq)
-            || by_counter.is_some_and(|key| state.slot(&key).is_some())
-        {
+        if state.side.contains_key(&seq) {
             return Err(NotTaken::SeqInFlight);
         }
         let mut slot = Slot::default();
@@ -327,6 +325,13 @@ impl Calls {
     /// Forgets a call; its reply will find nobody. Tells whether it was still there.
     pub(super) fn remove(&self, key: &Key) -> bool {
         lock(&self.state).remove(key)
+    }
+
+    /// Whether a call of this counter waits for its reply.
+    pub(super) fn has(&self, counter: u64) -> bool {
+        let mut state = lock(&self.state);
+        state.slot(&Key::Counter(counter)).is_some()
+            || (!state.side.is_empty() && state.side.contains_key(&Seq::from_counter(counter)))
     }
 
     pub(super) fn in_flight(&self) -> usize {

@@ -15,8 +15,7 @@ use super::outbound::{After, CHAIN_FROM, FLUSH_AT, Outbound, When};
 use super::scratch;
 use crate::codec::CodecError;
 use crate::error::{Error, ErrorKind};
-use crate::lock;
-use crate::message::Head;
+use crate::message::{Head, seq::COUNTERS};
 use crate::peer::{Peer, Shared};
 use crate::proto::{Body, Env, Pack, ProtoError};
 use crate::socket::Address;
@@ -52,6 +51,8 @@ pub(crate) struct Inner {
     pub(super) proto: (u8, &'static str),
     pub(super) swap: RwLock<Swap>,
     pub(super) seq: AtomicU64,
+    /// Sequence texts were set by hand.
+    pub(super) hand_set: AtomicBool,
     pub(super) calls: Calls,
     pub(super) out: Outbound,
     pub(super) pack: Box<dyn Pack>,
@@ -77,6 +78,16 @@ pub(super) enum Payload<'a> {
     Bytes(&'a Bytes),
     /// Something to be encoded straight behind the head.
     Encode(&'a mut dyn FnMut(&mut BytesMut) -> Result<(), CodecError>),
+}
+
+impl Payload<'_> {
+    /// The same, for a shorter while.
+    fn lend(&mut self) -> Payload<'_> {
+        match self {
+            Self::Bytes(bytes) => Payload::Bytes(bytes),
+            Self::Encode(encode) => Payload::Encode(&mut **encode),
+        }
+    }
 }
 
 impl Inner {
@@ -105,6 +116,7 @@ impl Inner {
             proto,
             swap: RwLock::new(swap),
             seq: AtomicU64::new(seq),
+            hand_set: AtomicBool::new(false),
             calls: Calls::new(bounds.in_flight),
             out: Outbound::new(write, bounds.soft_queue),
             pack,
@@ -143,7 +155,13 @@ impl Inner {
     /// The next number of this side's sequence.
     #[inline]
     pub(super) fn next_counter(&self) -> u64 {
-        self.seq.fetch_add(1, Ordering::Relaxed) % crate::message::seq::COUNTERS
+        loop {
+            let counter = self.seq.fetch_add(1, Ordering::Relaxed) % COUNTERS;
+            // Only a text set by hand can be in the way.
+            if !self.hand_set.load(Ordering::Relaxed) || !self.calls.has(counter) {
+                return counter;
+            }
+        }
     }
 
     #[inline]
@@ -331,11 +349,7 @@ impl Inner {
         if !is_large {
             let in_batch = batch::with(self.number, |buffer| {
                 let start = buffer.len();
-                let payload = match &mut payload {
-                    Payload::Bytes(bytes) => Payload::Bytes(bytes),
-                    Payload::Encode(encode) => Payload::Encode(encode),
-                };
-                self.pack(head, payload, buffer).map_err(pack_error)?;
+                self.pack(head, payload.lend(), buffer).map_err(pack_error)?;
                 let size = buffer.len() - start;
                 if buffer.len() >= FLUSH_AT {
                     self.put(buffer, None, When::Now)?;
