@@ -9,4 +9,5 @@ pub mod codec;
 pub mod message;
 pub mod proto;
 pub mod rerror;
+pub mod router;
 pub mod xfer;

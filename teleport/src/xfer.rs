@@ -7,6 +7,11 @@ pub struct XferPipe {
 }
 
 impl XferPipe {
+    /// Takes the ids of a received message, which a protocol has checked already.
+    pub(crate) fn from_wire(ids: &[u8]) -> Self {
+        Self { ids: ids.to_vec() }
+    }
+
     /// The ids, outermost first.
     #[must_use]
     pub fn ids(&self) -> &[u8] {

@@ -1,1 +1,3 @@
-//! Shared support.
+//! What the tests share.
+
+pub mod vectors;
