@@ -24,7 +24,7 @@ use routed::RoutedFn;
 pub(crate) use table::{Entry, RunMode, Tables};
 pub use table::{HandlerInfo, RouteKind};
 use unknown::{erase_unknown_call, erase_unknown_push};
-pub use unknown::{UnknownCallHandler, UnknownPushHandler};
+pub use unknown::{ContextFn, UnknownCallHandler, UnknownPushHandler, ViaFunction};
 
 /// The routes of a peer. Reading never waits: a change makes new tables and swaps them in.
 #[derive(Debug, Default)]

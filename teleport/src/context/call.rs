@@ -97,9 +97,6 @@ impl CallCtx {
         &self.reply_xfer
     }
 
-    pub(crate) fn into_received(self) -> Received {
-        self.received
-    }
 }
 
 /// The id in `X-Accept-Body-Codec`: 1 to 3 decimal digits, 1 to 255.

@@ -169,10 +169,6 @@ impl Inner {
         self.state.load(Ordering::Acquire) == OPEN
     }
 
-    pub(super) fn is_closing(&self) -> bool {
-        self.state.load(Ordering::Acquire) == CLOSING
-    }
-
     /// Whether reading is over: by an error, the end of the stream, or a plugin.
     pub(super) fn has_failed(&self) -> bool {
         self.state.load(Ordering::Acquire) == FAILED
