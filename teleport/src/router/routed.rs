@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     struct Route;
-    struct Ctx;
+    struct Ctx(u8);
 
     fn none() -> Routed<impl Future<Output = u8>, Route> {
         Routed::new(async { 1 })
@@ -95,11 +95,11 @@ mod tests {
     }
 
     fn ctx(ctx: &mut Ctx) -> Routed<impl Future<Output = ()> + '_, Route> {
-        Routed::new(async move { drop(ctx) })
+        Routed::new(async move { ctx.0 += 1 })
     }
 
     fn ctx_and_arg(ctx: &mut Ctx, _: Vec<u8>) -> Routed<impl Future<Output = ()> + '_, Route> {
-        Routed::new(async move { drop(ctx) })
+        Routed::new(async move { ctx.0 += 1 })
     }
 
     fn route_of<T: RoutedFn<Args, M>, Args, M>(_: T) -> &'static str {
@@ -119,7 +119,9 @@ mod tests {
     async fn the_function_stays_callable() {
         assert_eq!(none().await, 1);
         assert_eq!(arg(2).await, 2);
-        ctx(&mut Ctx).await;
-        ctx_and_arg(&mut Ctx, Vec::new()).await;
+        let mut lent = Ctx(0);
+        ctx(&mut lent).await;
+        ctx_and_arg(&mut lent, Vec::new()).await;
+        assert_eq!(lent.0, 2);
     }
 }
