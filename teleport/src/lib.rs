@@ -2,6 +2,9 @@
 //! side may call the other, reply, or push.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 pub mod codec;
 pub mod message;
 pub mod proto;

@@ -169,3 +169,35 @@ impl From<FilterError> for ProtoError {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn errors_are_one_word_wide_and_go_anywhere() {
+        fn anywhere<T: Error + Send + Sync + 'static>() -> usize {
+            size_of::<T>()
+        }
+        assert_eq!(anywhere::<ProtoError>(), size_of::<usize>());
+        assert_eq!(anywhere::<FilterError>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_filter_error_keeps_its_text_and_has_a_kind() {
+        let error = ProtoError::from(FilterError::unknown(7));
+        assert_eq!(error.kind(), ProtoErrorKind::UnknownFilter);
+        assert_eq!(error.to_string(), "unsupported transfer filter id: 7");
+        assert!(error.codec_error().is_none());
+        assert_eq!(
+            error.into_codec_error().unwrap_err().kind().as_str(),
+            "unknown_filter"
+        );
+        assert_eq!(
+            ProtoError::from(FilterError::too_large(1)).kind(),
+            ProtoErrorKind::TooLarge
+        );
+    }
+}

@@ -1,20 +1,4 @@
 //! The raw protocol, id `r`, the default one.
-//!
-//! ```text
-//! 4  size of the whole frame, these four bytes included
-//! 1  version, always `r`
-//! 1  number n of transfer filters
-//! n  their ids, outermost first
-//! -- what follows is filtered --
-//! 2  length of the seq, and the seq
-//! 1  mtype
-//! 2  length of the uri, and the uri
-//! 2  length of the meta, and the urlencoded meta
-//! 1  body codec
-//! .. body, to the end of the frame
-//! ```
-//!
-//! All numbers are big endian.
 
 mod pack;
 mod unpack;
@@ -29,7 +13,24 @@ const PREFIX: usize = 6;
 /// The shortest payload: three lengths, mtype and codec.
 const MIN_PAYLOAD: usize = 8;
 
-/// The raw protocol: a length-prefixed binary frame, the smallest and fastest there is.
+/// The raw protocol, id `r`: a length-prefixed binary frame, the smallest and fastest there is.
+///
+/// ```text
+/// 4  size of the whole frame, these four bytes included
+/// 1  version, always `r`
+/// 1  number n of transfer filters
+/// n  their ids, outermost first
+/// -- what follows is filtered --
+/// 2  length of the seq, and the seq
+/// 1  mtype
+/// 2  length of the uri, and the uri
+/// 2  length of the meta, and the urlencoded meta
+/// 1  body codec
+/// .. body, to the end of the frame
+/// ```
+///
+/// All numbers are big endian.
+/// The seq, the uri and the meta are at most 65535 bytes each.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RawProto;
 

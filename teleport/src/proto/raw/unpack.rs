@@ -30,7 +30,6 @@ impl Unpack for RawUnpack {
             return Err(trailing(src.len() - frame.len(), frame.len()));
         }
         let (ids, payload) = split_pipe(frame)?;
-        env.limits.check_pipe(ids.len())?;
         self.scratch.recycle();
         let payload = if ids.is_empty() {
             payload
@@ -68,14 +67,20 @@ fn check_prefix(limits: &Limits, src: &[u8]) -> Result<Option<usize>, ProtoError
     if let Some(&version) = rest.first().filter(|version| **version != VERSION) {
         return Err(bad_version(version));
     }
-    match rest.get(1) {
-        Some(0) if size < PREFIX + MIN_PAYLOAD => Err(too_small(size)),
-        Some(&pipe) if size < PREFIX + usize::from(pipe) => Err(ProtoError::new(
+    let Some(pipe) = rest.get(1).map(|&pipe| usize::from(pipe)) else {
+        return Ok(Some(size));
+    };
+    limits.check_pipe(pipe)?;
+    if pipe == 0 && size < PREFIX + MIN_PAYLOAD {
+        return Err(too_small(size));
+    }
+    if size < PREFIX + pipe {
+        return Err(ProtoError::new(
             ProtoErrorKind::BadLength,
             format!("{pipe} transfer filters run past the end of a frame of {size} bytes"),
-        )),
-        _ => Ok(Some(size)),
+        ));
     }
+    Ok(Some(size))
 }
 
 /// The filter ids of a whole frame, and what stands behind them.

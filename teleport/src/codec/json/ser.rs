@@ -1,0 +1,744 @@
+//! Writes JSON with the bytes that Go's encoder gives.
+
+use std::fmt::{self, Display};
+use std::ops::Range;
+
+use bytes::{BufMut, BytesMut};
+use serde::ser::{self, Impossible, Serialize};
+
+use super::super::fail::Fail;
+use super::super::number::{Float, put_display, put_i64, put_json_float, put_u64};
+use super::base64;
+
+/// How serde_json hands over text that is JSON already.
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
+/// How serde_json hands over a number of any length.
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// Writes one value.
+pub(super) struct Serializer<'a> {
+    dst: &'a mut BytesMut,
+}
+
+impl<'a> Serializer<'a> {
+    pub(super) fn new(dst: &'a mut BytesMut) -> Self {
+        Self { dst }
+    }
+
+    fn float<F: Float>(&mut self, number: F) -> Result<(), Fail> {
+        check_finite(number)?;
+        put_json_float(self.dst, number);
+        Ok(())
+    }
+
+    /// Opens `{"variant":` and what the variant holds.
+    fn variant(&mut self, name: &str, open: u8) {
+        self.dst.put_u8(b'{');
+        put_string(self.dst, name);
+        self.dst.put_u8(b':');
+        self.dst.put_u8(open);
+    }
+}
+
+fn check_finite<F: Float>(number: F) -> Result<(), Fail> {
+    if number.into().is_finite() {
+        Ok(())
+    } else {
+        Err(Fail::other(format!("unsupported value: {number}")))
+    }
+}
+
+macro_rules! integers {
+    ($($method:ident($ty:ty) $put:ident)*) => {
+        $(fn $method(self, value: $ty) -> Result<(), Fail> {
+            $put(self.dst, value.into());
+            Ok(())
+        })*
+    };
+}
+
+impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
+    type Ok = ();
+    type Error = Fail;
+    type SerializeSeq = List<'s, 'a>;
+    type SerializeTuple = List<'s, 'a>;
+    type SerializeTupleStruct = List<'s, 'a>;
+    type SerializeTupleVariant = List<'s, 'a>;
+    type SerializeMap = Map<'s, 'a>;
+    type SerializeStruct = Fields<'s, 'a>;
+    type SerializeStructVariant = Fields<'s, 'a>;
+
+    integers! {
+        serialize_i8(i8) put_i64
+        serialize_i16(i16) put_i64
+        serialize_i32(i32) put_i64
+        serialize_i64(i64) put_i64
+        serialize_u8(u8) put_u64
+        serialize_u16(u16) put_u64
+        serialize_u32(u32) put_u64
+        serialize_u64(u64) put_u64
+    }
+
+    fn serialize_i128(self, value: i128) -> Result<(), Fail> {
+        put_display(self.dst, value);
+        Ok(())
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<(), Fail> {
+        put_display(self.dst, value);
+        Ok(())
+    }
+
+    fn serialize_bool(self, value: bool) -> Result<(), Fail> {
+        self.dst.put_slice(if value { b"true" } else { b"false" });
+        Ok(())
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), Fail> {
+        self.float(value)
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), Fail> {
+        self.float(value)
+    }
+
+    fn serialize_char(self, value: char) -> Result<(), Fail> {
+        put_string(self.dst, value.encode_utf8(&mut [0; 4]));
+        Ok(())
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), Fail> {
+        put_string(self.dst, value);
+        Ok(())
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), Fail> {
+        self.dst.put_u8(b'"');
+        base64::put(self.dst, value);
+        self.dst.put_u8(b'"');
+        Ok(())
+    }
+
+    fn serialize_none(self) -> Result<(), Fail> {
+        self.serialize_unit()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Fail> {
+        self.dst.put_slice(b"null");
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Fail> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), Fail> {
+        self.serialize_str(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Fail> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Fail> {
+        self.dst.put_u8(b'{');
+        put_string(self.dst, variant);
+        self.dst.put_u8(b':');
+        value.serialize(&mut *self)?;
+        self.dst.put_u8(b'}');
+        Ok(())
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<List<'s, 'a>, Fail> {
+        self.dst.put_u8(b'[');
+        Ok(List {
+            ser: self,
+            first: true,
+            close: b"]",
+        })
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<List<'s, 'a>, Fail> {
+        self.serialize_seq(None)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<List<'s, 'a>, Fail> {
+        self.serialize_seq(None)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<List<'s, 'a>, Fail> {
+        self.variant(variant, b'[');
+        Ok(List {
+            ser: self,
+            first: true,
+            close: b"]}",
+        })
+    }
+
+    fn serialize_map(self, len: Option<usize>) -> Result<Map<'s, 'a>, Fail> {
+        self.dst.put_u8(b'{');
+        // Without a length it is a struct with flattened fields, which keep their order.
+        let order = len.map(|_| Order {
+            start: self.dst.len(),
+            entries: Vec::new(),
+        });
+        Ok(Map {
+            ser: self,
+            first: true,
+            order,
+        })
+    }
+
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Fields<'s, 'a>, Fail> {
+        let kind = match name {
+            RAW_VALUE | NUMBER => FieldsKind::Ready,
+            _ => FieldsKind::Struct,
+        };
+        if kind == FieldsKind::Struct {
+            self.dst.put_u8(b'{');
+        }
+        Ok(Fields {
+            ser: self,
+            first: true,
+            kind,
+        })
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Fields<'s, 'a>, Fail> {
+        self.variant(variant, b'{');
+        Ok(Fields {
+            ser: self,
+            first: true,
+            kind: FieldsKind::Variant,
+        })
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Fail> {
+        put_quoted(self.dst, value)
+    }
+}
+
+/// The elements of a list.
+pub(super) struct List<'s, 'a> {
+    ser: &'s mut Serializer<'a>,
+    first: bool,
+    close: &'static [u8],
+}
+
+impl List<'_, '_> {
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fail> {
+        if !self.first {
+            self.ser.dst.put_u8(b',');
+        }
+        self.first = false;
+        value.serialize(&mut *self.ser)
+    }
+
+    fn close(self) {
+        self.ser.dst.put_slice(self.close);
+    }
+}
+
+macro_rules! list {
+    ($($trait:ident $method:ident)*) => {
+        $(impl ser::$trait for List<'_, '_> {
+            type Ok = ();
+            type Error = Fail;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fail> {
+                self.element(value)
+            }
+
+            fn end(self) -> Result<(), Fail> {
+                self.close();
+                Ok(())
+            }
+        })*
+    };
+}
+
+list! {
+    SerializeSeq serialize_element
+    SerializeTuple serialize_element
+    SerializeTupleStruct serialize_field
+    SerializeTupleVariant serialize_field
+}
+
+/// The fields of a struct.
+pub(super) struct Fields<'s, 'a> {
+    ser: &'s mut Serializer<'a>,
+    first: bool,
+    kind: FieldsKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FieldsKind {
+    Struct,
+    Variant,
+    /// The one field is text to be written as it is.
+    Ready,
+}
+
+impl Fields<'_, '_> {
+    fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Fail> {
+        if self.kind == FieldsKind::Ready {
+            return value.serialize(ReadyText { dst: self.ser.dst });
+        }
+        if !self.first {
+            self.ser.dst.put_u8(b',');
+        }
+        self.first = false;
+        put_string(self.ser.dst, key);
+        self.ser.dst.put_u8(b':');
+        value.serialize(&mut *self.ser)
+    }
+
+    fn close(self) {
+        match self.kind {
+            FieldsKind::Struct => self.ser.dst.put_u8(b'}'),
+            FieldsKind::Variant => self.ser.dst.put_slice(b"}}"),
+            FieldsKind::Ready => {}
+        }
+    }
+}
+
+macro_rules! fields {
+    ($($trait:ident)*) => {
+        $(impl ser::$trait for Fields<'_, '_> {
+            type Ok = ();
+            type Error = Fail;
+
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                key: &'static str,
+                value: &T,
+            ) -> Result<(), Fail> {
+                self.field(key, value)
+            }
+
+            fn end(self) -> Result<(), Fail> {
+                self.close();
+                Ok(())
+            }
+        })*
+    };
+}
+
+fields! { SerializeStruct SerializeStructVariant }
+
+/// The entries of a map, which Go sorts by their keys.
+pub(super) struct Map<'s, 'a> {
+    ser: &'s mut Serializer<'a>,
+    first: bool,
+    order: Option<Order>,
+}
+
+/// Where the entries written so far lie.
+struct Order {
+    start: usize,
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    /// The key with its quotes, and the value.
+    whole: Range<usize>,
+    /// The key without its quotes.
+    key: Range<usize>,
+}
+
+impl ser::SerializeMap for Map<'_, '_> {
+    type Ok = ();
+    type Error = Fail;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Fail> {
+        if !self.first {
+            self.ser.dst.put_u8(b',');
+        }
+        self.first = false;
+        let start = self.ser.dst.len();
+        key.serialize(Key { dst: self.ser.dst })?;
+        let end = self.ser.dst.len();
+        if let Some(order) = &mut self.order {
+            order.entries.push(Entry {
+                whole: start..end,
+                key: start + 1..end - 1,
+            });
+        }
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fail> {
+        self.ser.dst.put_u8(b':');
+        value.serialize(&mut *self.ser)?;
+        if let Some(entry) = self
+            .order
+            .as_mut()
+            .and_then(|order| order.entries.last_mut())
+        {
+            entry.whole.end = self.ser.dst.len();
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), Fail> {
+        if let Some(order) = self.order {
+            order.sort(self.ser.dst);
+        }
+        self.ser.dst.put_u8(b'}');
+        Ok(())
+    }
+}
+
+impl Order {
+    /// Puts the entries in the order of their keys, unless they are in it.
+    fn sort(mut self, dst: &mut BytesMut) {
+        let key = |entry: &Entry| dst.get(entry.key.clone()).unwrap_or_default();
+        let escaped = self.entries.iter().any(|entry| key(entry).contains(&b'\\'));
+        if !escaped && self.entries.is_sorted_by_key(key) {
+            return;
+        }
+        self.entries.sort_by_cached_key(|entry| {
+            let quoted = entry.key.start - 1..entry.key.end + 1;
+            let quoted = dst.get(quoted).unwrap_or_default();
+            serde_json::from_slice::<String>(quoted).unwrap_or_default()
+        });
+        let mut sorted = Vec::with_capacity(dst.len() - self.start);
+        for entry in &self.entries {
+            if !sorted.is_empty() {
+                sorted.push(b',');
+            }
+            sorted.extend_from_slice(dst.get(entry.whole.clone()).unwrap_or_default());
+        }
+        dst.truncate(self.start);
+        dst.put_slice(&sorted);
+    }
+}
+
+/// Writes a key: strings, and what has a short text, in quotes.
+struct Key<'a> {
+    dst: &'a mut BytesMut,
+}
+
+macro_rules! key_texts {
+    ($($method:ident($ty:ty))*) => {
+        $(fn $method(self, value: $ty) -> Result<(), Fail> {
+            put_quoted(self.dst, &value)
+        })*
+    };
+}
+
+macro_rules! no_keys {
+    ($($method:ident($($ty:ty),*) -> $ok:ty;)*) => {
+        $(fn $method(self, $(_: $ty),*) -> Result<$ok, Fail> {
+            Err(Fail::other(KEY))
+        })*
+    };
+}
+
+const KEY: &str = "a map key must be a string or a number";
+
+type No = Impossible<(), Fail>;
+
+impl ser::Serializer for Key<'_> {
+    type Ok = ();
+    type Error = Fail;
+    type SerializeSeq = No;
+    type SerializeTuple = No;
+    type SerializeTupleStruct = No;
+    type SerializeTupleVariant = No;
+    type SerializeMap = No;
+    type SerializeStruct = No;
+    type SerializeStructVariant = No;
+
+    key_texts! {
+        serialize_bool(bool) serialize_char(char)
+        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
+        serialize_i128(i128)
+        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
+        serialize_u128(u128)
+    }
+
+    no_keys! {
+        serialize_bytes(&[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(&'static str) -> ();
+        serialize_seq(Option<usize>) -> No;
+        serialize_tuple(usize) -> No;
+        serialize_tuple_struct(&'static str, usize) -> No;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
+        serialize_map(Option<usize>) -> No;
+        serialize_struct(&'static str, usize) -> No;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), Fail> {
+        check_finite(value)?;
+        put_quoted(self.dst, &value)
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), Fail> {
+        check_finite(value)?;
+        put_quoted(self.dst, &value)
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), Fail> {
+        put_string(self.dst, value);
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), Fail> {
+        self.serialize_str(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Fail> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), Fail> {
+        Err(Fail::other(KEY))
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Fail> {
+        put_quoted(self.dst, value)
+    }
+}
+
+/// Writes the one string of a value that is JSON already, escaped as Go escapes it.
+struct ReadyText<'a> {
+    dst: &'a mut BytesMut,
+}
+
+macro_rules! not_ready {
+    ($($method:ident($($ty:ty),*) -> $ok:ty;)*) => {
+        $(fn $method(self, $(_: $ty),*) -> Result<$ok, Fail> {
+            Err(Fail::other("raw JSON must be a string"))
+        })*
+    };
+}
+
+impl ser::Serializer for ReadyText<'_> {
+    type Ok = ();
+    type Error = Fail;
+    type SerializeSeq = No;
+    type SerializeTuple = No;
+    type SerializeTupleStruct = No;
+    type SerializeTupleVariant = No;
+    type SerializeMap = No;
+    type SerializeStruct = No;
+    type SerializeStructVariant = No;
+
+    not_ready! {
+        serialize_bool(bool) -> ();
+        serialize_i8(i8) -> ();
+        serialize_i16(i16) -> ();
+        serialize_i32(i32) -> ();
+        serialize_i64(i64) -> ();
+        serialize_u8(u8) -> ();
+        serialize_u16(u16) -> ();
+        serialize_u32(u32) -> ();
+        serialize_u64(u64) -> ();
+        serialize_f32(f32) -> ();
+        serialize_f64(f64) -> ();
+        serialize_char(char) -> ();
+        serialize_bytes(&[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(&'static str) -> ();
+        serialize_unit_variant(&'static str, u32, &'static str) -> ();
+        serialize_seq(Option<usize>) -> No;
+        serialize_tuple(usize) -> No;
+        serialize_tuple_struct(&'static str, usize) -> No;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
+        serialize_map(Option<usize>) -> No;
+        serialize_struct(&'static str, usize) -> No;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
+    }
+
+    fn serialize_str(self, value: &str) -> Result<(), Fail> {
+        let mut in_string = false;
+        let mut escaped = false;
+        let mut rest = value;
+        while let Some(letter) = rest.chars().next() {
+            let (head, tail) = rest.split_at(letter.len_utf8());
+            rest = tail;
+            if !in_string && letter.is_ascii_whitespace() {
+                continue;
+            }
+            if in_string && matches!(letter, '<' | '>' | '&' | '\u{2028}' | '\u{2029}') {
+                put_escaped(self.dst, head);
+            } else {
+                self.dst.put_slice(head.as_bytes());
+            }
+            if letter == '"' && !escaped {
+                in_string = !in_string;
+            }
+            escaped = letter == '\\' && !escaped;
+        }
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Fail> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Fail> {
+        value.serialize(self)
+    }
+}
+
+fn put_string(dst: &mut BytesMut, text: &str) {
+    dst.reserve(text.len() + 2);
+    dst.put_u8(b'"');
+    put_escaped(dst, text);
+    dst.put_u8(b'"');
+}
+
+fn put_quoted<T: Display + ?Sized>(dst: &mut BytesMut, value: &T) -> Result<(), Fail> {
+    dst.put_u8(b'"');
+    fmt::write(&mut Escaping { dst }, format_args!("{value}"))
+        .map_err(|_| Fail::other("a Display implementation failed"))?;
+    dst.put_u8(b'"');
+    Ok(())
+}
+
+struct Escaping<'a> {
+    dst: &'a mut BytesMut,
+}
+
+impl fmt::Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        put_escaped(self.dst, text);
+        Ok(())
+    }
+}
+
+/// Appends the text with its escapes, runs of ordinary bytes at once.
+fn put_escaped(dst: &mut BytesMut, text: &str) {
+    let mut rest = text.as_bytes();
+    let mut searched = 0;
+    while let Some(at) = rest
+        .iter()
+        .skip(searched)
+        .position(|byte| needs_a_look(*byte))
+    {
+        let at = at + searched;
+        let (plain, tail) = rest.split_at(at);
+        let used = match tail {
+            // U+2028 and U+2029, the only ones of this lead byte that are escaped.
+            [0xe2, 0x80, last @ (0xa8 | 0xa9), ..] => {
+                dst.put_slice(plain);
+                dst.put_slice(if *last == 0xa8 {
+                    b"\\u2028"
+                } else {
+                    b"\\u2029"
+                });
+                3
+            }
+            [0xe2, ..] => {
+                searched = at + 1;
+                continue;
+            }
+            [byte, ..] => {
+                dst.put_slice(plain);
+                put_escape(dst, *byte);
+                1
+            }
+            [] => break,
+        };
+        rest = tail.get(used..).unwrap_or_default();
+        searched = 0;
+    }
+    dst.put_slice(rest);
+}
+
+const fn needs_a_look(byte: u8) -> bool {
+    matches!(byte, 0..=0x1f | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
+}
+
+fn put_escape(dst: &mut BytesMut, byte: u8) {
+    match byte {
+        b'"' => dst.put_slice(b"\\\""),
+        b'\\' => dst.put_slice(b"\\\\"),
+        b'\n' => dst.put_slice(b"\\n"),
+        b'\r' => dst.put_slice(b"\\r"),
+        b'\t' => dst.put_slice(b"\\t"),
+        _ => {
+            dst.put_slice(b"\\u00");
+            dst.put_u8(hex(byte >> 4));
+            dst.put_u8(hex(byte & 15));
+        }
+    }
+}
+
+const fn hex(nibble: u8) -> u8 {
+    if nibble < 10 {
+        b'0' + nibble
+    } else {
+        b'a' + nibble - 10
+    }
+}
