@@ -14,9 +14,10 @@ use teleport::xfer::XferPipe;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 fn limited(message: usize) -> Arc<Env> {
-    let mut env = Env::default();
-    env.limits = Limits::with_message(message);
-    Arc::new(env)
+    Arc::new(Env {
+        limits: Limits::with_message(message),
+        ..Env::default()
+    })
 }
 
 fn env() -> Arc<Env> {
