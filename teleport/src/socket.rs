@@ -21,7 +21,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::message::Message;
+use crate::codec::{BodyRef, CodecError, FromBody, ToBody};
+use crate::message::{Header, Message};
 use crate::proto::{Env, Pack, Proto, ProtoError, Unpack};
 use crate::swap::Swap;
 
@@ -42,6 +43,9 @@ pub enum SocketError {
     /// The bytes are not a message, or the message cannot be written as bytes.
     #[error(transparent)]
     Proto(#[from] ProtoError),
+    /// The body of a message is not what it should be; the stream is still good.
+    #[error(transparent)]
+    Decode(CodecError),
 }
 
 /// A byte stream that carries messages.
@@ -121,6 +125,36 @@ impl Socket {
     /// Dropping the future never leaves half a message: the rest goes out with the next call.
     pub async fn write_message(&mut self, message: &Message) -> Result<(), SocketError> {
         self.writer.write_message(message).await
+    }
+
+    /// Encodes a body by the header's codec and writes both as a message; see
+    /// [`SocketWriter::write`].
+    ///
+    /// # Errors
+    ///
+    /// When the body cannot be encoded or the message not packed, with nothing written, or when
+    /// the stream fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// As with [`write_message`](Self::write_message).
+    pub async fn write<B>(&mut self, header: &Header, body: &B) -> Result<(), SocketError>
+    where
+        B: ToBody + ?Sized,
+    {
+        self.writer.write(header, body).await
+    }
+
+    /// Decodes the body of a message by the codec that it names.
+    ///
+    /// # Errors
+    ///
+    /// With the kind [`Decode`](SocketError::Decode), when the codec is not registered or cannot
+    /// decode the body.
+    pub fn decode<T: FromBody>(&self, message: &Message) -> Result<T, SocketError> {
+        let body = BodyRef::shared(&message.body);
+        let decoded = T::from_body(&self.env().codecs, message.header.body_codec, body);
+        decoded.map_err(SocketError::Decode)
     }
 
     /// Ends the writing direction, after what is left to be written.

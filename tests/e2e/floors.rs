@@ -91,7 +91,8 @@ impl File {
         for root in ["crate::", up.as_str()] {
             for (place, _) in self.code.match_indices(root) {
                 let before = self.code[..place].chars().next_back().unwrap_or(' ');
-                if before != ':' && before != '_' && !before.is_alphanumeric() {
+                // What a macro says of `$crate` is said in the crate that uses it.
+                if !matches!(before, ':' | '_' | '$') && !before.is_alphanumeric() {
                     let mut rest = &self.code[place + root.len()..];
                     tree(&mut rest, &mut Vec::new(), &mut found);
                 }

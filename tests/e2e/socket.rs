@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use teleport::codec::Raw;
 use teleport::message::{Message, Mtype};
 use teleport::proto::{Env, Limits, ProtoErrorKind, RawProto};
 use teleport::socket::{
@@ -14,9 +15,10 @@ use teleport::xfer::XferPipe;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 fn limited(message: usize) -> Arc<Env> {
-    let mut env = Env::default();
-    env.limits = Limits::with_message(message);
-    Arc::new(env)
+    Arc::new(Env {
+        limits: Limits::with_message(message),
+        ..Env::default()
+    })
 }
 
 fn env() -> Arc<Env> {
@@ -243,6 +245,26 @@ async fn a_write_that_is_given_up_does_not_tear_a_message() {
     let (_, read) = tokio::join!(write, bare.read_to_end(&mut bytes));
     read.unwrap();
     assert_eq!(bytes, bytes_of(&[first, second]).await);
+}
+
+#[tokio::test]
+async fn values_are_written_and_read_by_codec() {
+    let (near, far) = tokio::io::duplex(4096);
+    let mut near = Socket::new(near, &RawProto, env());
+    let mut far = Socket::new(far, &RawProto, env());
+    let call = Message::new(Mtype::CALL, "/math/add", "").with_body_codec(b'j');
+    near.write(&call.header, &[1, 2, 3]).await.unwrap();
+    let got = far.read_message().await.unwrap().unwrap();
+    assert_eq!(got.body, "[1,2,3]");
+    assert_eq!(far.decode::<Vec<u8>>(&got).unwrap(), [1, 2, 3]);
+    let error = far.decode::<String>(&got).unwrap_err();
+    assert!(matches!(error, SocketError::Decode(_)), "{error}");
+
+    let unknown = call.with_body_codec(200);
+    let error = near.write(&unknown.header, "text").await.unwrap_err();
+    assert_eq!(proto_error(error).0, ProtoErrorKind::Encode);
+    near.write(&unknown.header, &Raw("text")).await.unwrap();
+    assert_eq!(far.read_message().await.unwrap().unwrap().body, "text");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::SocketError;
 use super::spare;
+use crate::codec::ToBody;
 use crate::message::{Header, Message};
 use crate::proto::{Body, Env, Pack, ProtoError};
 
@@ -56,6 +57,33 @@ impl SocketWriter {
     /// call, or with [`flush`](Self::flush).
     pub async fn write_message(&mut self, message: &Message) -> Result<(), SocketError> {
         self.queue(&message.header, Body::Bytes(&message.body))?;
+        Ok(self.flush().await?)
+    }
+
+    /// Encodes a body by the header's codec and writes both as a message.
+    ///
+    /// # Errors
+    ///
+    /// As with [`write_message`](Self::write_message), and when the codec is not registered or
+    /// cannot encode the body; then nothing is written either.
+    ///
+    /// # Cancel safety
+    ///
+    /// As with [`write_message`](Self::write_message).
+    pub async fn write<B>(&mut self, header: &Header, body: &B) -> Result<(), SocketError>
+    where
+        B: ToBody + ?Sized,
+    {
+        match body.as_bytes() {
+            Some(bytes) => self.queue(header, Body::Bytes(bytes))?,
+            None => {
+                let env = self.env.clone();
+                let mut encode = |dst: &mut BytesMut| {
+                    Ok(body.encode_body(&env.codecs, header.body_codec, dst)?)
+                };
+                self.queue(header, Body::Write(&mut encode))?;
+            }
+        }
         Ok(self.flush().await?)
     }
 
