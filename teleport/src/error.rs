@@ -68,7 +68,12 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, text: text.into(), rerror: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            text: text.into(),
+            rerror: None,
+            source: None,
+        }))
     }
 
     pub(crate) fn with_source(
@@ -128,7 +133,11 @@ impl Error {
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.kind == ErrorKind::Timeout
-            || self.0.rerror.as_ref().is_some_and(|r| r.code() == code::HANDLE_TIMEOUT)
+            || self
+                .0
+                .rerror
+                .as_ref()
+                .is_some_and(|r| r.code() == code::HANDLE_TIMEOUT)
     }
 
     /// Whether the session is closed.
@@ -149,9 +158,11 @@ impl Error {
     pub fn may_retry(&self) -> bool {
         match self.0.kind {
             ErrorKind::Busy | ErrorKind::Dial => true,
-            ErrorKind::Remote => {
-                self.0.rerror.as_ref().is_some_and(|r| r.code() == code::SERVICE_UNAVAILABLE)
-            }
+            ErrorKind::Remote => self
+                .0
+                .rerror
+                .as_ref()
+                .is_some_and(|r| r.code() == code::SERVICE_UNAVAILABLE),
             _ => false,
         }
     }
@@ -225,7 +236,11 @@ impl From<Error> for Rerror {
 
 impl From<ProtoError> for Error {
     fn from(error: ProtoError) -> Self {
-        Self::new(ErrorKind::Protocol, "the message cannot be packed or unpacked").with_source(error)
+        Self::new(
+            ErrorKind::Protocol,
+            "the message cannot be packed or unpacked",
+        )
+        .with_source(error)
     }
 }
 

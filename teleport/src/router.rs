@@ -23,8 +23,8 @@ use registrar::{CallController, CallFunction, Planned, PushController, PushFunct
 use routed::RoutedFn;
 pub(crate) use table::{Entry, RunMode, Tables};
 pub use table::{HandlerInfo, RouteKind};
-use unknown::{erase_unknown_call, erase_unknown_push};
 pub use unknown::{ContextFn, UnknownCallHandler, UnknownPushHandler, ViaFunction};
+use unknown::{erase_unknown_call, erase_unknown_push};
 
 /// The routes of a peer. Reading never waits: a change makes new tables and swaps them in.
 #[derive(Debug, Default)]
@@ -36,8 +36,14 @@ pub(crate) struct Router {
 impl Router {
     pub(crate) fn new(plugins: PluginContainer) -> Result<Self, Error> {
         let hooks = FlatHooks::new(&plugins, &[], &[])?;
-        let tables = Tables { hooks, ..Tables::default() };
-        Ok(Self { plugins: Mutex::new(plugins), tables: ArcSwap::from_pointee(tables) })
+        let tables = Tables {
+            hooks,
+            ..Tables::default()
+        };
+        Ok(Self {
+            plugins: Mutex::new(plugins),
+            tables: ArcSwap::from_pointee(tables),
+        })
     }
 
     #[inline]
@@ -110,7 +116,12 @@ impl Router {
 
     pub(crate) fn list(&self) -> Vec<HandlerInfo> {
         let tables = self.tables.load();
-        let mut all: Vec<_> = tables.calls.infos().chain(tables.pushes.infos()).cloned().collect();
+        let mut all: Vec<_> = tables
+            .calls
+            .infos()
+            .chain(tables.pushes.infos())
+            .cloned()
+            .collect();
         all.sort_by(|a, b| (a.path(), a.kind() as u8).cmp(&(b.path(), b.kind() as u8)));
         all
     }
@@ -153,7 +164,12 @@ pub struct SubRouter {
 
 impl SubRouter {
     pub(crate) fn root(peer: Peer) -> Self {
-        Self { peer, prefix: "/".to_owned(), group: Vec::new(), own: Vec::new() }
+        Self {
+            peer,
+            prefix: "/".to_owned(),
+            group: Vec::new(),
+            own: Vec::new(),
+        }
     }
 
     /// The path in front of all routes of this group.
@@ -334,7 +350,12 @@ impl SubRouter {
 
     fn insert(&self, planned: Vec<Planned>) -> Result<Vec<String>, Error> {
         for (at, plugin) in self.group.iter().enumerate() {
-            if self.group.iter().take(at).any(|p| p.name() == plugin.name()) {
+            if self
+                .group
+                .iter()
+                .take(at)
+                .any(|p| p.name() == plugin.name())
+            {
                 return Err(twin(plugin.name()));
             }
         }
@@ -343,6 +364,8 @@ impl SubRouter {
 
     fn insert_one(&self, registrar: Registrar<'_>) -> Result<String, Error> {
         let mut paths = self.insert(registrar.into_planned())?;
-        paths.pop().ok_or_else(|| Error::new(ErrorKind::Route, "there was no handler to register"))
+        paths
+            .pop()
+            .ok_or_else(|| Error::new(ErrorKind::Route, "there was no handler to register"))
     }
 }

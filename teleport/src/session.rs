@@ -18,8 +18,8 @@ use crate::write_lock;
 mod answer;
 mod batch;
 mod call;
-mod calls;
 mod caller;
+mod calls;
 mod dispatch;
 mod hub;
 mod inner;
@@ -167,11 +167,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropped before it is done, the message was either queued as a whole or not at all.
-    pub fn push<'a>(
-        &'a self,
-        uri: &'a str,
-        body: impl ToBody + 'a,
-    ) -> Push<'a, impl ToBody + 'a> {
+    pub fn push<'a>(&'a self, uri: &'a str, body: impl ToBody + 'a) -> Push<'a, impl ToBody + 'a> {
         Push::new(self, uri, body)
     }
 
@@ -214,8 +210,14 @@ impl Session {
 
     #[cold]
     pub(crate) fn closed_error(&self) -> Error {
-        let why = self.0.close_reason().unwrap_or_else(|| "the session is closing".to_owned());
-        Error::closed(format!("the session with {} is closed: {why}", self.0.remote))
+        let why = self
+            .0
+            .close_reason()
+            .unwrap_or_else(|| "the session is closing".to_owned());
+        Error::closed(format!(
+            "the session with {} is closed: {why}",
+            self.0.remote
+        ))
     }
 }
 

@@ -62,7 +62,8 @@ impl CallCtx {
         if self.reply_codec != codec::NONE {
             return self.reply_codec;
         }
-        self.accepted_codec().unwrap_or_else(|| self.received.body_codec())
+        self.accepted_codec()
+            .unwrap_or_else(|| self.received.body_codec())
     }
 
     /// Adds filters to the reply, behind those that the call came through.
@@ -79,9 +80,13 @@ impl CallCtx {
         }
         let room = 255usize.saturating_sub(self.received.xfer().len() + self.reply_xfer.len());
         if ids.len() > room {
-            return Err(Error::config("a message goes through at most 255 transfer filters"));
+            return Err(Error::config(
+                "a message goes through at most 255 transfer filters",
+            ));
         }
-        self.reply_xfer.append(ids).map_err(|e| Error::config("too many filters").with_source(e))
+        self.reply_xfer
+            .append(ids)
+            .map_err(|e| Error::config("too many filters").with_source(e))
     }
 
     fn accepted_codec(&self) -> Option<u8> {
@@ -90,13 +95,18 @@ impl CallCtx {
             return None;
         }
         let wanted = parse_codec_id(received.meta().get_bytes(meta::ACCEPT_BODY_CODEC)?)?;
-        received.session().inner().env().codecs.get(wanted).map(|_| wanted)
+        received
+            .session()
+            .inner()
+            .env()
+            .codecs
+            .get(wanted)
+            .map(|_| wanted)
     }
 
     pub(crate) fn added_xfer(&self) -> &XferPipe {
         &self.reply_xfer
     }
-
 }
 
 /// The id in `X-Accept-Body-Codec`: 1 to 3 decimal digits, 1 to 255.
@@ -104,7 +114,11 @@ fn parse_codec_id(text: &[u8]) -> Option<u8> {
     if text.is_empty() || text.len() > 3 || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    std::str::from_utf8(text).ok()?.parse().ok().filter(|id| *id != codec::NONE)
+    std::str::from_utf8(text)
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|id| *id != codec::NONE)
 }
 
 impl Deref for CallCtx {

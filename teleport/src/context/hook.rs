@@ -84,7 +84,11 @@ pub struct WriteCtx {
 
 impl WriteCtx {
     pub(crate) fn new(session: Session, header: Header, body: Bytes) -> Self {
-        Self { session, header, body }
+        Self {
+            session,
+            header,
+            body,
+        }
     }
 
     /// The session that the message goes by.

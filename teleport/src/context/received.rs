@@ -78,7 +78,8 @@ impl Received {
     /// Data of this message's own. It starts as a copy of the session's.
     pub fn swap(&mut self) -> &mut Swap {
         let session = &self.session;
-        self.swap.get_or_insert_with(|| Box::new(Swap::clone(&session.swap())))
+        self.swap
+            .get_or_insert_with(|| Box::new(Swap::clone(&session.swap())))
     }
 
     /// The sequence text that names the call.

@@ -23,7 +23,11 @@ pub(super) async fn listen(shared: &Arc<Shared>, address: Option<&str>) -> Resul
         (Some(address), _) => HostPort::parse(address)
             .map_err(|e| Error::config("the address cannot be listened on").with_source(e))?,
         (None, Some(port)) => {
-            let host = shared.config.local_ip.map(|ip| ip.to_string()).unwrap_or_default();
+            let host = shared
+                .config
+                .local_ip
+                .map(|ip| ip.to_string())
+                .unwrap_or_default();
             HostPort::new(host, port)
         }
         (None, None) => {
@@ -39,7 +43,9 @@ pub(super) async fn listen(shared: &Arc<Shared>, address: Option<&str>) -> Resul
     let bound = Listener::local_address(&listener);
     announce(shared, &bound)?;
     let proto = Arc::clone(&shared.proto);
-    shared.tasks.spawn(serve(Arc::clone(shared), listener, proto));
+    shared
+        .tasks
+        .spawn(serve(Arc::clone(shared), listener, proto));
     Ok(bound)
 }
 

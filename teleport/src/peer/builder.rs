@@ -208,7 +208,10 @@ impl PeerBuilder {
             0 => self.config.handshake_message_limit,
             limit => limit.min(self.config.handshake_message_limit),
         };
-        let defaults = CallDefaults { codec, timeout: self.config.default_call_timeout };
+        let defaults = CallDefaults {
+            codec,
+            timeout: self.config.default_call_timeout,
+        };
         let peer = Peer(Arc::new(Shared {
             config: self.config,
             family,
@@ -250,7 +253,9 @@ fn check(config: &PeerConfig) -> Result<Family, Error> {
         }
     };
     if config.redial_times != 0 {
-        return Err(Error::config("redialling is not built yet; leave redial_times at 0"));
+        return Err(Error::config(
+            "redialling is not built yet; leave redial_times at 0",
+        ));
     }
     if !config.default_session_age.is_zero() {
         return Err(Error::config(

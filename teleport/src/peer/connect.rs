@@ -25,7 +25,9 @@ pub(super) async fn dial(
     let timeout = shared.config.default_dial_timeout;
     let stream = limited(timeout, address, connect(shared, &target))
         .await?
-        .map_err(|e| Error::new(ErrorKind::Dial, format!("cannot dial {address}")).with_source(e))?;
+        .map_err(|e| {
+            Error::new(ErrorKind::Dial, format!("cannot dial {address}")).with_source(e)
+        })?;
     dialled(shared, stream, &*proto).await
 }
 
@@ -33,10 +35,18 @@ async fn connect(shared: &Shared, target: &HostPort) -> std::io::Result<TcpStrea
     let Some(local) = shared.config.local_ip else {
         return connect_tcp(target, shared.family).await;
     };
-    let family = if local.is_ipv4() { Family::V4 } else { Family::V6 };
+    let family = if local.is_ipv4() {
+        Family::V4
+    } else {
+        Family::V6
+    };
     let mut last = None;
     for address in target.resolve_to_dial(family).await? {
-        let socket = if local.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = if local.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
         socket.bind((local, 0).into())?;
         match socket.connect(address).await {
             Ok(stream) => return Ok(stream),
@@ -55,7 +65,10 @@ async fn limited<T>(
         return Ok(work.await);
     }
     tokio::time::timeout(timeout, work).await.map_err(|_| {
-        Error::new(ErrorKind::Timeout, format!("{address} did not answer within {timeout:?}"))
+        Error::new(
+            ErrorKind::Timeout,
+            format!("{address} did not answer within {timeout:?}"),
+        )
     })
 }
 
@@ -103,13 +116,21 @@ where
     let socket = Socket::new(stream, proto, Arc::clone(&shared.handshake_env));
     let mut pre = PreSession::new(Arc::clone(shared), socket, proto.version(), is_dialled);
     let tables = shared.router.tables();
-    let hook = if is_dialled { Hooks::POST_DIAL } else { Hooks::POST_ACCEPT };
+    let hook = if is_dialled {
+        Hooks::POST_DIAL
+    } else {
+        Hooks::POST_ACCEPT
+    };
     if tables.hooks.any(hook) {
         let timeout = shared.config.handshake_timeout;
-        let run = tables.hooks.run(hook, &mut pre, match is_dialled {
-            true => |plugin, pre| plugin.post_dial(pre),
-            false => |plugin, pre| plugin.post_accept(pre),
-        });
+        let run = tables.hooks.run(
+            hook,
+            &mut pre,
+            match is_dialled {
+                true => |plugin, pre| plugin.post_dial(pre),
+                false => |plugin, pre| plugin.post_accept(pre),
+            },
+        );
         let refused = match tokio::time::timeout(timeout, run).await {
             Ok(Ok(())) => None,
             Ok(Err(rerror)) => Some(Error::refused(rerror)),

@@ -87,7 +87,10 @@ impl PluginContainer {
                 return Ok(list.remove(at));
             }
         }
-        Err(Error::new(ErrorKind::Plugin, format!("there is no plugin named {name:?} here")))
+        Err(Error::new(
+            ErrorKind::Plugin,
+            format!("there is no plugin named {name:?} here"),
+        ))
     }
 
     /// The plugin of this name.
@@ -134,7 +137,10 @@ impl PluginContainer {
 }
 
 pub(crate) fn twin(name: &str) -> Error {
-    Error::new(ErrorKind::Plugin, format!("there are two plugins named {name:?}; remove one"))
+    Error::new(
+        ErrorKind::Plugin,
+        format!("there are two plugins named {name:?}; remove one"),
+    )
 }
 
 /// Refuses plugins whose hooks run before a route is known, on a group or a handler.

@@ -44,8 +44,13 @@ impl FlatHooks {
                 plugins.push((plugin.hooks_on(scope), Arc::clone(plugin)));
             }
         }
-        let any = plugins.iter().fold(Hooks::NONE, |set, (hooks, _)| set.union(*hooks));
-        Ok(Self { any, plugins: plugins.into() })
+        let any = plugins
+            .iter()
+            .fold(Hooks::NONE, |set, (hooks, _)| set.union(*hooks));
+        Ok(Self {
+            any,
+            plugins: plugins.into(),
+        })
     }
 
     /// Whether any plugin implements any of these hooks.

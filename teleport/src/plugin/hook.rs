@@ -142,7 +142,10 @@ impl Hooks {
 
     /// The names of the hooks in this set, as the methods of a plugin are called.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        Self::NAMES.iter().filter(move |(hook, _)| self.contains(*hook)).map(|(_, name)| *name)
+        Self::NAMES
+            .iter()
+            .filter(move |(hook, _)| self.contains(*hook))
+            .map(|(_, name)| *name)
     }
 }
 
@@ -164,7 +167,13 @@ mod tests {
     #[test]
     fn a_set_names_its_hooks() {
         let set = Hooks::POST_DIAL.union(Hooks::PRE_WRITE_CALL);
-        assert_eq!(set.names().collect::<Vec<_>>(), ["post_dial", "pre_write_call"]);
-        assert!(set.without(Hooks::POST_DIAL).contains(Hooks::PRE_WRITE_CALL));
+        assert_eq!(
+            set.names().collect::<Vec<_>>(),
+            ["post_dial", "pre_write_call"]
+        );
+        assert!(
+            set.without(Hooks::POST_DIAL)
+                .contains(Hooks::PRE_WRITE_CALL)
+        );
     }
 }

@@ -131,7 +131,12 @@ where
     F: Future<Output = (CallCtx, Result<O, Rerror>)> + Send + 'static,
     O: ReplyBody + 'static,
 {
-    CallFn(Arc::new(Typed { decode, run, cache: CacheKey::new(), types: PhantomData }))
+    CallFn(Arc::new(Typed {
+        decode,
+        run,
+        cache: CacheKey::new(),
+        types: PhantomData,
+    }))
 }
 
 /// Joins the decoder and the body of a push's handler; for macro output.
@@ -142,7 +147,12 @@ where
     A: Send + 'static,
     F: Future<Output = (PushCtx, Result<(), Rerror>)> + Send + 'static,
 {
-    PushFn(Arc::new(Typed { decode, run, cache: CacheKey::new(), types: PhantomData }))
+    PushFn(Arc::new(Typed {
+        decode,
+        run,
+        cache: CacheKey::new(),
+        types: PhantomData,
+    }))
 }
 
 impl<D, R, A, F> Typed<D, R, A, F>
@@ -192,7 +202,8 @@ where
     }
 
     fn decode(&self, codecs: &Codecs, codec: u8, body: BodyRef<'_>) -> Result<Arg, DecodeFail> {
-        self.decode_caught(codecs, codec, body).map(|arg| Box::new(arg) as Arg)
+        self.decode_caught(codecs, codec, body)
+            .map(|arg| Box::new(arg) as Arg)
     }
 
     fn run(&self, ctx: CallCtx, arg: Arg) -> BoxFuture<'static, CallOutcome> {
@@ -234,7 +245,8 @@ where
     }
 
     fn decode(&self, codecs: &Codecs, codec: u8, body: BodyRef<'_>) -> Result<Arg, DecodeFail> {
-        self.decode_caught(codecs, codec, body).map(|arg| Box::new(arg) as Arg)
+        self.decode_caught(codecs, codec, body)
+            .map(|arg| Box::new(arg) as Arg)
     }
 
     fn run(&self, ctx: PushCtx, arg: Arg) -> BoxFuture<'static, PushOutcome> {
@@ -327,7 +339,11 @@ impl CacheKey {
     /// Takes this thread's box out, so that a handler that comes back here gets a new one.
     fn take<F: 'static>(self) -> Slot<F> {
         let kept = BOXES.with_borrow_mut(|boxes| {
-            boxes.get_mut(self.0)?.as_mut()?.downcast_mut::<Option<Slot<F>>>()?.take()
+            boxes
+                .get_mut(self.0)?
+                .as_mut()?
+                .downcast_mut::<Option<Slot<F>>>()?
+                .take()
         });
         kept.unwrap_or_else(|| Box::pin(None))
     }
@@ -340,8 +356,13 @@ impl CacheKey {
             if boxes.len() <= self.0 {
                 boxes.resize_with(self.0 + 1, || None);
             }
-            let Some(place) = boxes.get_mut(self.0) else { return };
-            match place.as_mut().and_then(|kept| kept.downcast_mut::<Option<Slot<F>>>()) {
+            let Some(place) = boxes.get_mut(self.0) else {
+                return;
+            };
+            match place
+                .as_mut()
+                .and_then(|kept| kept.downcast_mut::<Option<Slot<F>>>())
+            {
                 Some(kept) => *kept = Some(slot),
                 None => *place = Some(Box::new(Some(slot))),
             }

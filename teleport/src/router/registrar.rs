@@ -134,7 +134,12 @@ pub struct Registrar<'a> {
 
 impl<'a> Registrar<'a> {
     pub(crate) fn new(type_name: &'static str, prefix: &'a str) -> Self {
-        Self { type_name, prefix, planned: Vec::new(), borrow: PhantomData }
+        Self {
+            type_name,
+            prefix,
+            planned: Vec::new(),
+            borrow: PhantomData,
+        }
     }
 
     /// Adds a route for calls.
@@ -159,7 +164,12 @@ impl<'a> Registrar<'a> {
         };
         let path = join_path(&[self.prefix, row.path]);
         let info = HandlerInfo::new(kind, path, name).describe(row.arg, row.reply, row.doc);
-        self.planned.push(Planned { info, mode, handler, row: Some(*row) });
+        self.planned.push(Planned {
+            info,
+            mode,
+            handler,
+            row: Some(*row),
+        });
     }
 
     pub(crate) fn into_planned(self) -> Vec<Planned> {
@@ -173,7 +183,8 @@ impl<'a> Registrar<'a> {
     pub(crate) fn keep_method(&mut self, function: &str, of: &str) -> Result<(), Error> {
         let (owner, method) = function.rsplit_once("::").unwrap_or(("", function));
         let is_of_type = owner == of || owner.ends_with(&format!("{of}>"));
-        self.planned.retain(|p| is_of_type && p.row.is_some_and(|row| row.method == method));
+        self.planned
+            .retain(|p| is_of_type && p.row.is_some_and(|row| row.method == method));
         let Some(planned) = self.planned.first_mut() else {
             return Err(Error::new(
                 ErrorKind::Route,
@@ -194,6 +205,8 @@ impl<'a> Registrar<'a> {
 
 impl std::fmt::Debug for Registrar<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Registrar").field("type_name", &self.type_name).finish_non_exhaustive()
+        f.debug_struct("Registrar")
+            .field("type_name", &self.type_name)
+            .finish_non_exhaustive()
     }
 }

@@ -36,7 +36,15 @@ pub struct HandlerInfo {
 
 impl HandlerInfo {
     pub(crate) fn new(kind: RouteKind, path: String, name: String) -> Self {
-        Self { kind, path, name, argument: "", reply: "", doc: "", any_case: false }
+        Self {
+            kind,
+            path,
+            name,
+            argument: "",
+            reply: "",
+            doc: "",
+            any_case: false,
+        }
     }
 
     pub(crate) fn describe(
@@ -162,13 +170,23 @@ impl<H: ?Sized> Entry<H> {
         let hooks = FlatHooks::new(peer, &self.group, &self.own)?;
         let info = self.info.clone();
         let handler = Arc::clone(&self.handler);
-        Ok(Self::new(info, self.mode, &self.group, &self.own, &hooks, handler))
+        Ok(Self::new(
+            info,
+            self.mode,
+            &self.group,
+            &self.own,
+            &hooks,
+            handler,
+        ))
     }
 }
 
 impl<H: ?Sized> fmt::Debug for Entry<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("info", &self.info).field("mode", &self.mode).finish()
+        f.debug_struct("Entry")
+            .field("info", &self.info)
+            .field("mode", &self.mode)
+            .finish()
     }
 }
 
@@ -181,7 +199,11 @@ pub(crate) struct Table<H: ?Sized> {
 
 impl<H: ?Sized> Default for Table<H> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), any_case: HashMap::new(), unknown: None }
+        Self {
+            exact: HashMap::new(),
+            any_case: HashMap::new(),
+            unknown: None,
+        }
     }
 }
 
@@ -208,7 +230,10 @@ impl<H: ?Sized> Table<H> {
     /// Puts a route in.
     pub(crate) fn insert(&mut self, entry: Entry<H>) -> Result<(), Error> {
         let entry = Arc::new(entry);
-        if matches!(entry.info.kind, RouteKind::UnknownCall | RouteKind::UnknownPush) {
+        if matches!(
+            entry.info.kind,
+            RouteKind::UnknownCall | RouteKind::UnknownPush
+        ) {
             if let Some(there) = &self.unknown {
                 return Err(conflict(&there.info, &entry.info));
             }
@@ -238,13 +263,20 @@ impl<H: ?Sized> Table<H> {
     }
 
     pub(crate) fn infos(&self) -> impl Iterator<Item = &HandlerInfo> {
-        self.exact.values().chain(&self.unknown).map(|entry| &entry.info)
+        self.exact
+            .values()
+            .chain(&self.unknown)
+            .map(|entry| &entry.info)
     }
 
     /// The path most like this one, to help whoever mistyped it.
     pub(crate) fn nearest(&self, path: &str) -> Option<&str> {
         let near = |route: &&str| distance(path, route);
-        let best = self.exact.values().map(|e| e.info.path.as_str()).min_by_key(near)?;
+        let best = self
+            .exact
+            .values()
+            .map(|e| e.info.path.as_str())
+            .min_by_key(near)?;
         (distance(path, best) <= best.len().max(path.len()) / 2).then_some(best)
     }
 }
@@ -307,7 +339,9 @@ fn distance(a: &str, b: &str) -> usize {
         let mut diagonal = i;
         let mut left = i + 1;
         for (y, cell) in b.iter().zip(row.iter_mut().skip(1)) {
-            let here = (diagonal + usize::from(x != y)).min(*cell + 1).min(left + 1);
+            let here = (diagonal + usize::from(x != y))
+                .min(*cell + 1)
+                .min(left + 1);
             diagonal = std::mem::replace(cell, here);
             left = here;
         }

@@ -38,7 +38,11 @@ struct Draft<'a> {
 impl Answer {
     #[inline]
     pub(super) fn new(head: &Head<'_>, record: Option<Box<Record>>) -> Self {
-        Self { seq: Seq::from(head.seq), xfer: XferPipe::from_wire(head.xfer), record }
+        Self {
+            seq: Seq::from(head.seq),
+            xfer: XferPipe::from_wire(head.xfer),
+            record,
+        }
     }
 
     pub(super) fn seq(&self) -> &Seq {
@@ -135,7 +139,11 @@ impl Answer {
             // The error itself does not fit, by its text or by the metadata beside it.
             let mut meta = Meta::new();
             Rerror::from_code(rerror.code()).set_meta(&mut meta);
-            let draft = Draft { meta: Some(&meta), codec: codec::NONE, added: &[] };
+            let draft = Draft {
+                meta: Some(&meta),
+                codec: codec::NONE,
+                added: &[],
+            };
             if let Err(error) = self.write(inner, &draft, Payload::Bytes(&Bytes::new())) {
                 inner.fail(format!("a reply cannot be sent: {}", error.chain()));
             }
@@ -198,7 +206,9 @@ pub(super) fn deliver(
         return inner.send_reply(head, payload);
     }
     let mut buffer = BytesMut::new();
-    let body = inner.pack(head, payload, &mut buffer).map_err(super::inner::pack_error)?;
+    let body = inner
+        .pack(head, payload, &mut buffer)
+        .map_err(super::inner::pack_error)?;
     let size = buffer.len() + body.as_ref().map_or(0, Bytes::len);
     let running = inner.count_running();
     tokio::spawn(async move {
@@ -221,7 +231,9 @@ fn lost(inner: &Inner, seq: &Seq) {
 #[cold]
 fn unencodable(error: &Error) -> Rerror {
     use std::error::Error as _;
-    let text = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let text = error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string);
     Rerror::internal(text)
 }
 
@@ -234,7 +246,10 @@ pub(super) struct Owed {
 
 impl Owed {
     pub(super) fn new(running: Running, answer: Answer) -> Self {
-        Self { running, answer: Some(answer) }
+        Self {
+            running,
+            answer: Some(answer),
+        }
     }
 
     pub(super) fn settle(mut self, (ctx, result): CallOutcome) {

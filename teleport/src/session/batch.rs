@@ -34,7 +34,10 @@ pub(super) struct Open {
 impl Open {
     /// Ends the collecting and hands over what there is.
     pub(super) fn finish(mut self) -> BytesMut {
-        BATCH.replace(self.outer.take()).map(|batch| batch.buffer).unwrap_or_default()
+        BATCH
+            .replace(self.outer.take())
+            .map(|batch| batch.buffer)
+            .unwrap_or_default()
     }
 }
 

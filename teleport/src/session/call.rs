@@ -136,12 +136,22 @@ pub struct Call<'a, R, A> {
 impl<'a, R, A: ToBody> Call<'a, R, A> {
     pub(super) fn new(session: &'a Session, uri: &'a str, body: A) -> Self {
         let options = Options::new(session, uri.as_bytes());
-        Self { session, body, options, reply: PhantomData }
+        Self {
+            session,
+            body,
+            options,
+            reply: PhantomData,
+        }
     }
 
     pub(super) fn with_request(session: &'a Session, request: &'a Request, body: A) -> Self {
         let options = Options::of_request(session, request);
-        Self { session, body, options, reply: PhantomData }
+        Self {
+            session,
+            body,
+            options,
+            reply: PhantomData,
+        }
     }
 
     /// Adds a query parameter. This sorts all parameters by their keys, as the original does.
@@ -164,7 +174,9 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
 
     /// Asks for a reply in this codec. Without it the reply comes in the codec of the call.
     pub fn accept_codec(mut self, codec: u8) -> Self {
-        self.options.meta.set(meta::ACCEPT_BODY_CODEC, codec.to_string());
+        self.options
+            .meta
+            .set(meta::ACCEPT_BODY_CODEC, codec.to_string());
         self
     }
 
@@ -199,19 +211,30 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
     pub async fn send(self) -> Result<CallCmd<R>, Error> {
         let started = Instant::now();
         let session = self.session;
-        let seq = self.options.seq.clone().unwrap_or_else(|| next_seq(&session.0));
+        let seq = self
+            .options
+            .seq
+            .clone()
+            .unwrap_or_else(|| next_seq(&session.0));
         let launched = launch(session, &self.options, &self.body, seq.clone(), None);
         let waiting = match launched {
             Launch::Done(result) => result?,
             Launch::Slow(future) => future.await?,
         };
-        Ok(CallCmd { waiting, seq, started, reply: PhantomData })
+        Ok(CallCmd {
+            waiting,
+            seq,
+            started,
+            reply: PhantomData,
+        })
     }
 }
 
 impl<R, A> fmt::Debug for Call<'_, R, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Call")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -220,7 +243,9 @@ impl<'a, R: FromBody, A: ToBody> IntoFuture for Call<'a, R, A> {
     type IntoFuture = CallFuture<'a, R, A>;
 
     fn into_future(self) -> CallFuture<'a, R, A> {
-        CallFuture { state: State::New(self) }
+        CallFuture {
+            state: State::New(self),
+        }
     }
 }
 
@@ -373,7 +398,9 @@ impl<R: FromBody> Future for CallCmd<R> {
 
 impl<R> fmt::Debug for CallCmd<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallCmd").field("seq", &self.seq).finish_non_exhaustive()
+        f.debug_struct("CallCmd")
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
     }
 }
 
@@ -399,7 +426,11 @@ impl<R> Reply<R> {
     /// The error that the other peer answered with, for a reply taken as it came.
     #[must_use]
     pub fn rerror(&self) -> Option<Rerror> {
-        if self.meta.is_empty() { None } else { Rerror::from_meta(&self.meta) }
+        if self.meta.is_empty() {
+            None
+        } else {
+            Rerror::from_meta(&self.meta)
+        }
     }
 }
 
@@ -449,7 +480,10 @@ impl Waiting {
             Ended::Closed => Session(Arc::clone(&self.inner)).closed_error(),
             Ended::TimedOut => {
                 let timeout = self.timeout.unwrap_or_default();
-                Error::new(ErrorKind::Timeout, format!("no reply came within {timeout:?}"))
+                Error::new(
+                    ErrorKind::Timeout,
+                    format!("no reply came within {timeout:?}"),
+                )
             }
         }
     }
@@ -460,7 +494,10 @@ impl Waiting {
             Ok(reply) => {
                 record.set_received(reply.size);
                 record.add_parts("recv", &reply.meta, reply.body.as_slice());
-                let rerror = reply.refused.clone().or_else(|| Rerror::from_meta(&reply.meta));
+                let rerror = reply
+                    .refused
+                    .clone()
+                    .or_else(|| Rerror::from_meta(&reply.meta));
                 record.write(&self.inner.remote, rerror.as_ref());
             }
             Err(error) => {
@@ -520,9 +557,12 @@ fn launch<A: ToBody>(
         .any(Hooks::PRE_WRITE_CALL.union(Hooks::POST_WRITE_CALL));
     if hooked || inner.out.is_full() || log::enabled() {
         return match slow_parts(session, options, body, &seq) {
-            Ok((header, body)) => {
-                Launch::Slow(Box::pin(launch_slow(session.clone(), header, body, options.timeout)))
-            }
+            Ok((header, body)) => Launch::Slow(Box::pin(launch_slow(
+                session.clone(),
+                header,
+                body,
+                options.timeout,
+            ))),
             Err(error) => Launch::Done(Err(error)),
         };
     }
@@ -564,7 +604,12 @@ fn take_in(
         None => inner.calls.insert_text(seq.clone(), waker, deadline),
     };
     let key = key.map_err(|why| not_taken(inner, seq, why))?;
-    let waiting = Waiting { inner: Arc::clone(inner), key: Some(key), timeout, record: None };
+    let waiting = Waiting {
+        inner: Arc::clone(inner),
+        key: Some(key),
+        timeout,
+        record: None,
+    };
     if let Some(deadline) = deadline {
         inner.shared.sweeper().watch(inner, Some(deadline));
     }
@@ -581,7 +626,10 @@ fn not_taken(inner: &Arc<Inner>, seq: &Seq, why: NotTaken) -> Error {
         NotTaken::Closed => Session(Arc::clone(inner)).closed_error(),
         NotTaken::Full => Error::new(
             ErrorKind::Busy,
-            format!("{} calls of this session wait for their replies", inner.bounds.in_flight),
+            format!(
+                "{} calls of this session wait for their replies",
+                inner.bounds.in_flight
+            ),
         ),
         NotTaken::SeqInFlight => Error::new(
             ErrorKind::Busy,
@@ -618,7 +666,8 @@ pub(super) fn encode_with<A: ToBody + ?Sized>(
         return Ok(bytes.clone());
     }
     let mut bytes = BytesMut::new();
-    body.encode_body(codecs, codec, &mut bytes).map_err(Error::encode)?;
+    body.encode_body(codecs, codec, &mut bytes)
+        .map_err(Error::encode)?;
     Ok(bytes.freeze())
 }
 
@@ -634,7 +683,9 @@ async fn launch_slow(
     let hooks = &tables.hooks;
     let mut write = WriteCtx::new(session.clone(), header, body);
     hooks
-        .run(Hooks::PRE_WRITE_CALL, &mut write, |p, c| p.pre_write_call(c))
+        .run(Hooks::PRE_WRITE_CALL, &mut write, |p, c| {
+            p.pre_write_call(c)
+        })
         .await
         .map_err(Error::refused)?;
     wait_for_room(inner, timeout).await?;
@@ -651,7 +702,9 @@ async fn launch_slow(
         waiting.record = record;
         Ok::<_, Error>(())
     })?;
-    let run = hooks.run(Hooks::POST_WRITE_CALL, &mut write, |p, c| p.post_write_call(c));
+    let run = hooks.run(Hooks::POST_WRITE_CALL, &mut write, |p, c| {
+        p.post_write_call(c)
+    });
     if let Err(rerror) = run.await {
         tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after a call");
     }
@@ -674,5 +727,9 @@ pub(super) async fn wait_for_room(
             })?,
         }
     }
-    if inner.is_open() { Ok(()) } else { Err(Session(Arc::clone(inner)).closed_error()) }
+    if inner.is_open() {
+        Ok(())
+    } else {
+        Err(Session(Arc::clone(inner)).closed_error())
+    }
 }

@@ -35,7 +35,12 @@ impl Request {
     /// A request with a body and nothing else said.
     #[must_use]
     pub fn new(uri: impl Into<Uri>, body_codec: u8, body: impl Into<Bytes>) -> Self {
-        Self { uri: uri.into(), body_codec, body: body.into(), ..Self::default() }
+        Self {
+            uri: uri.into(),
+            body_codec,
+            body: body.into(),
+            ..Self::default()
+        }
     }
 }
 

@@ -139,7 +139,10 @@ impl Slot {
 impl State {
     fn index(&self, counter: u64) -> usize {
         // The table's length is a power of two that fits in a `usize`.
-        #[allow(clippy::cast_possible_truncation, reason = "the mask cuts it below the length")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "the mask cuts it below the length"
+        )]
         let index = counter as usize & self.table.len().wrapping_sub(1);
         index
     }
@@ -148,7 +151,9 @@ impl State {
         match key {
             Key::Counter(counter) => {
                 let index = self.index(*counter);
-                self.table.get_mut(index).filter(|slot| slot.counter == *counter)
+                self.table
+                    .get_mut(index)
+                    .filter(|slot| slot.counter == *counter)
             }
             Key::Text(seq) => self.side.get_mut(seq),
         }
@@ -173,7 +178,9 @@ impl State {
     fn remove(&mut self, key: &Key) -> bool {
         match key {
             Key::Counter(_) => {
-                let Some(slot) = self.slot(key) else { return false };
+                let Some(slot) = self.slot(key) else {
+                    return false;
+                };
                 slot.vacate();
             }
             Key::Text(seq) => {
@@ -206,7 +213,10 @@ impl State {
 
 impl Calls {
     pub(super) fn new(max: usize) -> Self {
-        Self { state: Mutex::new(State::default()), max }
+        Self {
+            state: Mutex::new(State::default()),
+            max,
+        }
     }
 
     /// Takes a call in under a number of this session's counter.
@@ -281,7 +291,9 @@ impl Calls {
     ) -> Option<Option<Waker>> {
         let counter = counter_of(seq);
         let mut state = lock(&self.state);
-        let by_counter = counter.map(Key::Counter).filter(|key| state.slot(key).is_some());
+        let by_counter = counter
+            .map(Key::Counter)
+            .filter(|key| state.slot(key).is_some());
         let slot = match &by_counter {
             Some(key) => state.slot(key),
             None if state.side.is_empty() => None,
@@ -302,7 +314,9 @@ impl Calls {
     pub(super) fn poll(&self, key: &Key, cx: &mut Context<'_>) -> Poll<Result<ReplyIn, Ended>> {
         let mut state = lock(&self.state);
         let closed = state.closed;
-        let Some(slot) = state.slot(key) else { return Poll::Ready(Err(Ended::Closed)) };
+        let Some(slot) = state.slot(key) else {
+            return Poll::Ready(Err(Ended::Closed));
+        };
         let result = match slot.reply.take() {
             Some(reply) => Ok(reply),
             None if slot.timed_out => Err(Ended::TimedOut),
@@ -359,7 +373,9 @@ impl Calls {
             let mut state = lock(&self.state);
             let State { table, side, .. } = &mut *state;
             for slot in table.iter_mut().chain(side.values_mut()) {
-                let Some(deadline) = slot.deadline else { continue };
+                let Some(deadline) = slot.deadline else {
+                    continue;
+                };
                 if slot.timed_out || slot.reply.is_some() {
                     continue;
                 }
@@ -385,6 +401,8 @@ impl Calls {
 
 impl std::fmt::Debug for Calls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Calls").field("in_flight", &self.in_flight()).finish_non_exhaustive()
+        f.debug_struct("Calls")
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
     }
 }

@@ -56,7 +56,11 @@ pub(super) struct Wakers<'a> {
 
 impl<'a> Wakers<'a> {
     pub(super) fn new(inner: &'a Inner) -> Self {
-        Self { inner, first: None, promised: false }
+        Self {
+            inner,
+            first: None,
+            promised: false,
+        }
     }
 
     fn wake(&mut self, waker: Waker) {
@@ -110,7 +114,15 @@ impl Dispatch<'_> {
         body: BodyRef<'_>,
     ) -> Option<Box<Record>> {
         self.logging
-            .then(|| Record::new(kind, self.inner.shared.log_style(), head, body.as_slice(), size))
+            .then(|| {
+                Record::new(
+                    kind,
+                    self.inner.shared.log_style(),
+                    head,
+                    body.as_slice(),
+                    size,
+                )
+            })
             .map(Box::new)
     }
 
@@ -136,7 +148,9 @@ impl Dispatch<'_> {
         if let Some(rerror) = self.overload() {
             answer.refuse(self.inner, &rerror);
             if self.inner.out.queued() >= self.inner.bounds.hard_queue.saturating_mul(2) {
-                return Err(Stop("the other end calls, but does not read the replies".to_owned()));
+                return Err(Stop(
+                    "the other end calls, but does not read the replies".to_owned(),
+                ));
             }
             return Ok(());
         }
@@ -154,7 +168,10 @@ impl Dispatch<'_> {
                     answer.refuse(self.inner, &invalid_uri());
                     return Ok(());
                 }
-                self.tables.calls.find(path).map(|entry| (entry, Some(received)))
+                self.tables
+                    .calls
+                    .find(path)
+                    .map(|entry| (entry, Some(received)))
             }
         };
         let Some((entry, received)) = found else {
@@ -169,7 +186,11 @@ impl Dispatch<'_> {
         let job = slow::Job::new(received, body.to_bytes(), self.tables);
         let own_task = entry.mode != crate::router::RunMode::Inline;
         let future = slow::routed_call(job, Arc::clone(entry), answer, self.inner);
-        if own_task { slow::spawn(future) } else { slow::start(future) }
+        if own_task {
+            slow::spawn(future)
+        } else {
+            slow::start(future)
+        }
         Ok(())
     }
 
@@ -182,11 +203,13 @@ impl Dispatch<'_> {
     ) -> Result<(), Stop> {
         let inner = self.inner;
         let mut answer = Some(answer);
-        let started = entry.handler.start(&inner.env().codecs, ctx, body, &mut |ctx, result| {
-            if let Some(answer) = answer.take() {
-                answer.send(inner, ctx.as_ref(), result);
-            }
-        });
+        let started = entry
+            .handler
+            .start(&inner.env().codecs, ctx, body, &mut |ctx, result| {
+                if let Some(answer) = answer.take() {
+                    answer.send(inner, ctx.as_ref(), result);
+                }
+            });
         let Some(answer) = answer else { return Ok(()) };
         match started {
             Started::Answered => {}
@@ -219,7 +242,10 @@ impl Dispatch<'_> {
                     push_done(self.inner, record, head.uri, Some(&invalid_uri()));
                     return Ok(());
                 }
-                self.tables.pushes.find(path).map(|entry| (entry, Some(received)))
+                self.tables
+                    .pushes
+                    .find(path)
+                    .map(|entry| (entry, Some(received)))
             }
         };
         let Some((entry, received)) = found else {
@@ -231,10 +257,17 @@ impl Dispatch<'_> {
             let job = slow::Job::new(received, body.to_bytes(), self.tables);
             let own_task = entry.mode != crate::router::RunMode::Inline;
             let future = slow::routed_push(job, Arc::clone(entry), record, self.inner);
-            if own_task { slow::spawn(future) } else { slow::start(future) }
+            if own_task {
+                slow::spawn(future)
+            } else {
+                slow::start(future)
+            }
             return Ok(());
         }
-        match entry.handler.start(&self.inner.env().codecs, PushCtx::new(received), body) {
+        match entry
+            .handler
+            .start(&self.inner.env().codecs, PushCtx::new(received), body)
+        {
             Ok(Step::Done((_, result))) => {
                 push_done(self.inner, record, head.uri, result.as_ref().err());
             }
@@ -338,7 +371,10 @@ pub(super) fn undecoded(
 
 #[cold]
 pub(super) fn no_codec(rerror: &Rerror) -> Stop {
-    Stop(format!("a body without a codec does not decode: {}", rerror.reason()))
+    Stop(format!(
+        "a body without a codec does not decode: {}",
+        rerror.reason()
+    ))
 }
 
 /// A push is over; nobody but the log is told.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
+use super::Session;
 use super::call::encode;
 use super::inner::Inner;
 use super::push::send_ready;
-use super::Session;
 use crate::codec::ToBody;
 use crate::error::Error;
 use crate::peer::Shared;
@@ -30,11 +30,14 @@ impl Hub {
     }
 
     pub(super) fn remove(&self, inner: &Inner) {
-        self.sessions.remove_if(&inner.id(), |_, there| there.number == inner.number);
+        self.sessions
+            .remove_if(&inner.id(), |_, there| there.number == inner.number);
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Session> {
-        self.sessions.get(id).map(|entry| Session(Arc::clone(entry.value())))
+        self.sessions
+            .get(id)
+            .map(|entry| Session(Arc::clone(entry.value())))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -42,7 +45,10 @@ impl Hub {
     }
 
     pub(crate) fn all(&self) -> Vec<Session> {
-        self.sessions.iter().map(|entry| Session(Arc::clone(entry.value()))).collect()
+        self.sessions
+            .iter()
+            .map(|entry| Session(Arc::clone(entry.value())))
+            .collect()
     }
 }
 
@@ -130,7 +136,8 @@ impl Sessions {
     ///
     /// The body cannot be encoded. What fails for one session alone is in the result.
     pub async fn broadcast(&self, uri: &str, body: impl ToBody) -> Result<Broadcast, Error> {
-        self.broadcast_in(self.shared.call_defaults().codec, uri, body, |_| true).await
+        self.broadcast_in(self.shared.call_defaults().codec, uri, body, |_| true)
+            .await
     }
 
     /// Pushes to the sessions that `wanted` picks, in a codec; the body is encoded once.

@@ -91,7 +91,10 @@ impl Payload<'_> {
 }
 
 impl Inner {
-    #[allow(clippy::too_many_arguments, reason = "called once, with all parts of a connection")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "called once, with all parts of a connection"
+    )]
     pub(super) fn new(
         shared: Arc<Shared>,
         id: Option<String>,
@@ -198,7 +201,8 @@ impl Inner {
     /// No new calls from now on; the task ends the session when all that runs is done.
     pub(crate) fn begin_close(&self, reason: &str) {
         let closing =
-            self.state.compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
+            self.state
+                .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
         if closing.is_ok() {
             self.set_reason(reason);
         }
@@ -220,7 +224,10 @@ impl Inner {
     fn raise_state(&self, to: u8, reason: impl Into<String>) {
         let mut state = self.state.load(Ordering::Acquire);
         while state < to {
-            match self.state.compare_exchange(state, to, Ordering::AcqRel, Ordering::Acquire) {
+            match self
+                .state
+                .compare_exchange(state, to, Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) => {
                     self.set_reason(reason);
                     break;
@@ -316,21 +323,17 @@ impl Inner {
     }
 
     /// Hands over bytes of whole frames.
-    pub(super) fn put(
-        &self,
-        bytes: &[u8],
-        body: Option<&Bytes>,
-        when: When,
-    ) -> Result<(), Error> {
+    pub(super) fn put(&self, bytes: &[u8], body: Option<&Bytes>, when: When) -> Result<(), Error> {
         match self.out.put(bytes, body, when) {
             Ok(After::Nothing) => Ok(()),
             Ok(After::Wake) => {
                 self.look(LOOK_OUT);
                 Ok(())
             }
-            Err(_) => {
-                Err(Error::closed(format!("the connection with {} is closed", self.remote)))
-            }
+            Err(_) => Err(Error::closed(format!(
+                "the connection with {} is closed",
+                self.remote
+            ))),
         }
     }
 
@@ -345,7 +348,8 @@ impl Inner {
         if !is_large {
             let in_batch = batch::with(self.number, |buffer| {
                 let start = buffer.len();
-                self.pack(head, payload.lend(), buffer).map_err(pack_error)?;
+                self.pack(head, payload.lend(), buffer)
+                    .map_err(pack_error)?;
                 let size = buffer.len() - start;
                 if buffer.len() >= FLUSH_AT {
                     self.put(buffer, None, When::Now)?;
@@ -358,14 +362,20 @@ impl Inner {
             }
         }
         // With others waiting too, one write a turn later carries more than one reply.
-        let when = if self.running() > 1 { When::Soon } else { When::Now };
+        let when = if self.running() > 1 {
+            When::Soon
+        } else {
+            When::Now
+        };
         self.send(head, payload, when)
     }
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
     }
 }
 

@@ -113,7 +113,14 @@ impl Record {
     pub(super) fn add_parts(&mut self, what: &str, meta: &Meta, body: &[u8]) {
         if self.style.print_detail {
             let encoded = meta.encoded();
-            self.add_detail(what, &Head { meta: &encoded, ..Head::default() }, body);
+            self.add_detail(
+                what,
+                &Head {
+                    meta: &encoded,
+                    ..Head::default()
+                },
+                body,
+            );
         }
     }
 
@@ -126,12 +133,25 @@ impl Record {
             (false, true) => " (fast)",
             (false, false) => "",
         };
-        let cost = cost.filter(|_| self.style.count_time).map(|cost| format!(" cost={cost:?}"));
+        let cost = cost
+            .filter(|_| self.style.count_time)
+            .map(|cost| format!(" cost={cost:?}"));
         let cost = cost.unwrap_or_default();
         let error = error.map(|e| format!(" error={}", e.to_string().escape_debug()));
         let error = error.unwrap_or_default();
-        let real = self.real_ip.map(|ip| format!(" real_ip={ip}")).unwrap_or_default();
-        let Self { kind, uri, seq, sent, received, detail, .. } = self;
+        let real = self
+            .real_ip
+            .map(|ip| format!(" real_ip={ip}"))
+            .unwrap_or_default();
+        let Self {
+            kind,
+            uri,
+            seq,
+            sent,
+            received,
+            detail,
+            ..
+        } = self;
         let kind = kind.name();
         let line = format_args!(
             "{kind} {remote}{real} uri={uri} seq={seq} sent={sent} recv={received}{cost}{pace}\

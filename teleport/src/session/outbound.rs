@@ -209,7 +209,11 @@ impl Outbound {
         if room {
             self.room.notify_waiters();
         }
-        if stuck { Poll::Pending } else { Poll::Ready(false) }
+        if stuck {
+            Poll::Pending
+        } else {
+            Poll::Ready(false)
+        }
     }
 
     /// Writes the rest and shuts the stream's write side.
@@ -373,13 +377,18 @@ impl State {
         }
         self.len += body.len();
         if !self.tail.is_empty() {
-            self.chunks.push_back(std::mem::take(&mut self.tail).freeze());
+            self.chunks
+                .push_back(std::mem::take(&mut self.tail).freeze());
         }
         self.chunks.push_back(body);
     }
 
     fn after_write(&self) -> After {
-        if self.stuck || self.closed { After::Wake } else { After::Nothing }
+        if self.stuck || self.closed {
+            After::Wake
+        } else {
+            After::Nothing
+        }
     }
 
     #[cold]
@@ -399,6 +408,8 @@ impl State {
 
 impl std::fmt::Debug for Outbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbound").field("queued", &self.queued()).finish_non_exhaustive()
+        f.debug_struct("Outbound")
+            .field("queued", &self.queued())
+            .finish_non_exhaustive()
     }
 }

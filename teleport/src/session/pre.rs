@@ -35,7 +35,13 @@ impl PreSession {
         proto: (u8, &'static str),
         dialled: bool,
     ) -> Self {
-        Self { shared, socket, proto, dialled, counter: 0 }
+        Self {
+            shared,
+            socket,
+            proto,
+            dialled,
+            counter: 0,
+        }
     }
 
     /// The peer that this connection belongs to.
@@ -97,7 +103,10 @@ impl PreSession {
         if message.header.seq.is_empty() && message.header.mtype != Mtype::REPLY {
             message.header.seq = self.next_seq();
         }
-        self.socket.write_message(&message).await.map_err(|e| self.failed("send", e))
+        self.socket
+            .write_message(&message)
+            .await
+            .map_err(|e| self.failed("send", e))
     }
 
     /// Receives the next message.
@@ -143,8 +152,12 @@ impl PreSession {
     /// The codec cannot.
     pub fn decode<T: FromBody>(&self, message: &Message) -> Result<T, Error> {
         let codecs = &self.shared.env().codecs;
-        T::from_body(codecs, message.header.body_codec, BodyRef::shared(&message.body))
-            .map_err(Error::decode)
+        T::from_body(
+            codecs,
+            message.header.body_codec,
+            BodyRef::shared(&message.body),
+        )
+        .map_err(Error::decode)
     }
 
     #[cold]
@@ -153,7 +166,10 @@ impl PreSession {
             SocketError::Proto(_) => ErrorKind::Protocol,
             _ => ErrorKind::Io,
         };
-        let text = format!("cannot {what} on the new connection with {}", self.remote_address());
+        let text = format!(
+            "cannot {what} on the new connection with {}",
+            self.remote_address()
+        );
         Error::new(kind, text).with_source(error)
     }
 
@@ -167,8 +183,14 @@ impl PreSession {
     pub(crate) fn start(self) -> Session {
         let parts = self.socket.into_parts();
         let halves = parts.halves;
-        let natural = if self.dialled { &halves.local } else { &halves.remote };
-        let id = parts.id.or_else(|| natural.socket_addr().map(|addr| addr.to_string()));
+        let natural = if self.dialled {
+            &halves.local
+        } else {
+            &halves.remote
+        };
+        let id = parts
+            .id
+            .or_else(|| natural.socket_addr().map(|addr| addr.to_string()));
         let inner = Arc::new(Inner::new(
             Arc::clone(&self.shared),
             id,

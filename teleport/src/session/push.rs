@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 
 use super::Session;
-use super::caller::Request;
 use super::call::{Options, encode, next_seq, wait_for_room};
+use super::caller::Request;
 use super::inner::Payload;
 use super::log::{self, Kind, Record};
 use super::outbound::When;
@@ -35,11 +35,19 @@ pub struct Push<'a, A> {
 
 impl<'a, A: ToBody> Push<'a, A> {
     pub(super) fn new(session: &'a Session, uri: &'a str, body: A) -> Self {
-        Self { session, body, options: Options::new(session, uri.as_bytes()) }
+        Self {
+            session,
+            body,
+            options: Options::new(session, uri.as_bytes()),
+        }
     }
 
     pub(super) fn with_request(session: &'a Session, request: &'a Request, body: A) -> Self {
-        Self { session, body, options: Options::of_request(session, request) }
+        Self {
+            session,
+            body,
+            options: Options::of_request(session, request),
+        }
     }
 
     /// Adds a query parameter. This sorts all parameters by their keys, as the original does.
@@ -75,7 +83,9 @@ impl<'a, A: ToBody> Push<'a, A> {
 
 impl<A> fmt::Debug for Push<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Push").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Push")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,7 +94,9 @@ impl<'a, A: ToBody> IntoFuture for Push<'a, A> {
     type IntoFuture = PushFuture<'a, A>;
 
     fn into_future(self) -> PushFuture<'a, A> {
-        PushFuture { state: State::New(self) }
+        PushFuture {
+            state: State::New(self),
+        }
     }
 }
 
@@ -184,7 +196,9 @@ async fn send_slow(session: Session, header: Header, body: Bytes) -> Result<(), 
     let hooks = &tables.hooks;
     let mut write = WriteCtx::new(session.clone(), header, body);
     hooks
-        .run(Hooks::PRE_WRITE_PUSH, &mut write, |p, c| p.pre_write_push(c))
+        .run(Hooks::PRE_WRITE_PUSH, &mut write, |p, c| {
+            p.pre_write_push(c)
+        })
         .await
         .map_err(Error::refused)?;
     wait_for_room(inner, None).await?;
@@ -199,7 +213,9 @@ async fn send_slow(session: Session, header: Header, body: Bytes) -> Result<(), 
         }
         Ok::<_, Error>(())
     })?;
-    let run = hooks.run(Hooks::POST_WRITE_PUSH, &mut write, |p, c| p.post_write_push(c));
+    let run = hooks.run(Hooks::POST_WRITE_PUSH, &mut write, |p, c| {
+        p.post_write_push(c)
+    });
     if let Err(rerror) = run.await {
         tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after a push");
     }
@@ -217,5 +233,8 @@ pub(super) async fn send_ready(
         let text = format!("{} does not read what is queued for it", session.0.remote);
         return Err(Error::new(crate::error::ErrorKind::Busy, text));
     }
-    session.push(uri, crate::codec::Raw(body.clone())).body_codec(codec).await
+    session
+        .push(uri, crate::codec::Raw(body.clone()))
+        .body_codec(codec)
+        .await
 }

@@ -44,7 +44,9 @@ pub(super) fn give_read(buffer: Box<[u8]>) {
 
 /// Takes an empty buffer to pack into.
 pub(crate) fn take_pack() -> BytesMut {
-    STORE.with_borrow_mut(|store| store.pack.pop()).unwrap_or_default()
+    STORE
+        .with_borrow_mut(|store| store.pack.pop())
+        .unwrap_or_default()
 }
 
 pub(crate) fn give_pack(mut buffer: BytesMut) {
@@ -62,7 +64,9 @@ pub(crate) fn give_pack(mut buffer: BytesMut) {
 
 /// Takes an empty buffer for the body of a reply.
 pub(super) fn take_reply() -> Vec<u8> {
-    STORE.with_borrow_mut(|store| store.replies.pop()).unwrap_or_default()
+    STORE
+        .with_borrow_mut(|store| store.replies.pop())
+        .unwrap_or_default()
 }
 
 pub(super) fn give_reply(mut buffer: Vec<u8>) {

@@ -31,7 +31,10 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn new(received: Received, body: Bytes, tables: &Arc<Tables>) -> Self {
-        Self { ctx: ReadCtx::new(received, body), tables: Arc::clone(tables) }
+        Self {
+            ctx: ReadCtx::new(received, body),
+            tables: Arc::clone(tables),
+        }
     }
 }
 
@@ -60,8 +63,9 @@ pub(super) fn call(job: Job, answer: Answer, inner: &Arc<Inner>) -> BoxFuture<'s
             return;
         }
         let hooks = &tables.hooks;
-        let checked =
-            hooks.run(Hooks::POST_READ_CALL_HEADER, &mut ctx, |p, c| p.post_read_call_header(c));
+        let checked = hooks.run(Hooks::POST_READ_CALL_HEADER, &mut ctx, |p, c| {
+            p.post_read_call_header(c)
+        });
         if let Err(rerror) = checked.await {
             return reply_error(&inner, hooks, &mut owed, rerror).await;
         }
@@ -96,12 +100,17 @@ async fn handle_call(
     owed: &mut Owed,
 ) {
     let hooks = &entry.hooks;
-    let checked = hooks.run(Hooks::PRE_READ_CALL_BODY, &mut ctx, |p, c| p.pre_read_call_body(c));
+    let checked = hooks.run(Hooks::PRE_READ_CALL_BODY, &mut ctx, |p, c| {
+        p.pre_read_call_body(c)
+    });
     if let Err(rerror) = checked.await {
         return reply_error(inner, hooks, owed, rerror).await;
     }
     let codecs = &inner.env().codecs;
-    let arg = match entry.handler.decode(codecs, ctx.body_codec(), BodyRef::shared(ctx.body())) {
+    let arg = match entry
+        .handler
+        .decode(codecs, ctx.body_codec(), BodyRef::shared(ctx.body()))
+    {
         Ok(arg) => arg,
         Err(fail) => {
             let rerror = fail.to_rerror();
@@ -113,7 +122,9 @@ async fn handle_call(
             return reply_error(inner, hooks, owed, rerror).await;
         }
     };
-    let checked = hooks.run(Hooks::POST_READ_CALL_BODY, &mut ctx, |p, c| p.post_read_call_body(c));
+    let checked = hooks.run(Hooks::POST_READ_CALL_BODY, &mut ctx, |p, c| {
+        p.post_read_call_body(c)
+    });
     if let Err(rerror) = checked.await {
         return reply_error(inner, hooks, owed, rerror).await;
     }
@@ -148,7 +159,9 @@ async fn read_on(inner: &Arc<Inner>, tables: &Tables, ctx: &ReadCtx) -> bool {
         return true;
     }
     let mut pre = PreCtx::new(ctx.session().clone());
-    let checked = tables.hooks.run(Hooks::PRE_READ_HEADER, &mut pre, |p, c| p.pre_read_header(c));
+    let checked = tables.hooks.run(Hooks::PRE_READ_HEADER, &mut pre, |p, c| {
+        p.pre_read_header(c)
+    });
     match checked.await {
         Ok(()) => true,
         Err(rerror) => {
@@ -170,7 +183,9 @@ async fn reply_result(
     ctx: Option<&CallCtx>,
     result: Result<Box<dyn ReplyBody>, Rerror>,
 ) {
-    let Some(mut answer) = owed.answer() else { return };
+    let Some(mut answer) = owed.answer() else {
+        return;
+    };
     if !hooks.any(Hooks::PRE_WRITE_REPLY.union(Hooks::POST_WRITE_REPLY)) {
         match result {
             Ok(mut body) => answer.send(inner, ctx, Ok(&mut *body)),
@@ -196,7 +211,9 @@ async fn reply_result(
     };
     let session = super::Session(Arc::clone(inner));
     let mut write = WriteCtx::new(session, header, body);
-    let run = hooks.run(Hooks::PRE_WRITE_REPLY, &mut write, |p, c| p.pre_write_reply(c));
+    let run = hooks.run(Hooks::PRE_WRITE_REPLY, &mut write, |p, c| {
+        p.pre_write_reply(c)
+    });
     if let Err(rerror) = run.await {
         tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed before a reply");
     }
@@ -217,7 +234,9 @@ async fn reply_result(
         }
     }
     answer.log(inner, error.as_ref());
-    let run = hooks.run(Hooks::POST_WRITE_REPLY, &mut write, |p, c| p.post_write_reply(c));
+    let run = hooks.run(Hooks::POST_WRITE_REPLY, &mut write, |p, c| {
+        p.post_write_reply(c)
+    });
     if let Err(rerror) = run.await {
         tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after a reply");
     }
@@ -234,7 +253,8 @@ fn encode(
     }
     let encoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let mut bytes = BytesMut::new();
-        body.encode(&inner.env().codecs, codec, &mut bytes).map(|()| bytes.freeze())
+        body.encode(&inner.env().codecs, codec, &mut bytes)
+            .map(|()| bytes.freeze())
     }));
     let rerror = match encoded {
         Ok(Ok(bytes)) => return (codec, bytes, None),
@@ -259,8 +279,9 @@ pub(super) fn push(
         }
         let uri = ctx.uri().clone();
         let hooks = &tables.hooks;
-        let checked =
-            hooks.run(Hooks::POST_READ_PUSH_HEADER, &mut ctx, |p, c| p.post_read_push_header(c));
+        let checked = hooks.run(Hooks::POST_READ_PUSH_HEADER, &mut ctx, |p, c| {
+            p.post_read_push_header(c)
+        });
         let routed = match checked.await {
             Err(rerror) => Err(rerror),
             Ok(()) if ctx.uri().path_bytes().is_empty() => Err(invalid_uri()),
@@ -301,9 +322,16 @@ async fn handle_push(
     mut ctx: ReadCtx,
 ) -> Result<(), Rerror> {
     let hooks = &entry.hooks;
-    hooks.run(Hooks::PRE_READ_PUSH_BODY, &mut ctx, |p, c| p.pre_read_push_body(c)).await?;
+    hooks
+        .run(Hooks::PRE_READ_PUSH_BODY, &mut ctx, |p, c| {
+            p.pre_read_push_body(c)
+        })
+        .await?;
     let codecs = &inner.env().codecs;
-    let arg = match entry.handler.decode(codecs, ctx.body_codec(), BodyRef::shared(ctx.body())) {
+    let arg = match entry
+        .handler
+        .decode(codecs, ctx.body_codec(), BodyRef::shared(ctx.body()))
+    {
         Ok(arg) => arg,
         Err(fail) => {
             let rerror = fail.to_rerror();
@@ -313,7 +341,11 @@ async fn handle_push(
             return Err(rerror);
         }
     };
-    hooks.run(Hooks::POST_READ_PUSH_BODY, &mut ctx, |p, c| p.post_read_push_body(c)).await?;
+    hooks
+        .run(Hooks::POST_READ_PUSH_BODY, &mut ctx, |p, c| {
+            p.post_read_push_body(c)
+        })
+        .await?;
     let ctx = PushCtx::new(ctx.into_parts().0);
     let (_, result): PushOutcome = if entry.mode == RunMode::Blocking {
         let entry = Arc::clone(entry);
@@ -355,8 +387,19 @@ pub(super) fn reply(job: Job, inner: &Arc<Inner>) -> BoxFuture<'static, ()> {
 }
 
 async fn reply_hooks(hooks: &FlatHooks, ctx: &mut ReadCtx) -> Result<(), Rerror> {
-    hooks.run(Hooks::POST_READ_REPLY_HEADER, ctx, |p, c| p.post_read_reply_header(c)).await?;
-    hooks.run(Hooks::PRE_READ_REPLY_BODY, ctx, |p, c| p.pre_read_reply_body(c)).await?;
-    hooks.run(Hooks::POST_READ_REPLY_BODY, ctx, |p, c| p.post_read_reply_body(c)).await
+    hooks
+        .run(Hooks::POST_READ_REPLY_HEADER, ctx, |p, c| {
+            p.post_read_reply_header(c)
+        })
+        .await?;
+    hooks
+        .run(Hooks::PRE_READ_REPLY_BODY, ctx, |p, c| {
+            p.pre_read_reply_body(c)
+        })
+        .await?;
+    hooks
+        .run(Hooks::POST_READ_REPLY_BODY, ctx, |p, c| {
+            p.post_read_reply_body(c)
+        })
+        .await
 }
-

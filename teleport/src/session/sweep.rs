@@ -3,8 +3,8 @@
 //!
 //! Only sessions that gave a reason are looked at, and the timer sleeps while there is none.
 
-use std::sync::{Arc, Mutex, Weak};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -68,7 +68,9 @@ impl Sweeper {
         let mut next: Option<Instant> = None;
         let mut kept = Vec::with_capacity(watched.len());
         for weak in watched {
-            let Some(inner) = weak.upgrade() else { continue };
+            let Some(inner) = weak.upgrade() else {
+                continue;
+            };
             // A reason that comes up while we look registers the session anew.
             inner.swept.store(false, Ordering::Release);
             let mut again = inner.calls.sweep(now);
@@ -121,7 +123,10 @@ fn look_at_queue(inner: &Arc<Inner>, now: Instant) -> bool {
     let since = match stall.since {
         Some(since) if stall.written == written => since,
         _ => {
-            *stall = Stall { written, since: Some(now) };
+            *stall = Stall {
+                written,
+                since: Some(now),
+            };
             return true;
         }
     };
@@ -140,7 +145,9 @@ fn look_at_queue(inner: &Arc<Inner>, now: Instant) -> bool {
 /// The timer of a peer; ends with it.
 async fn run(shared: Weak<crate::peer::Shared>, wake: Arc<Notify>) {
     loop {
-        let Some(next) = shared.upgrade().map(|shared| shared.sweeper().next()) else { return };
+        let Some(next) = shared.upgrade().map(|shared| shared.sweeper().next()) else {
+            return;
+        };
         match next {
             None => wake.notified().await,
             Some(at) => {

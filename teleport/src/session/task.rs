@@ -106,7 +106,9 @@ async fn finish(inner: Arc<Inner>) {
     let tables = inner.shared.router().tables();
     let hooks = tables
         .hooks
-        .run(Hooks::POST_DISCONNECT, &mut session, |plugin, session| plugin.post_disconnect(session));
+        .run(Hooks::POST_DISCONNECT, &mut session, |plugin, session| {
+            plugin.post_disconnect(session)
+        });
     if let Err(rerror) = hooks.await {
         tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after the end");
     }
@@ -132,7 +134,11 @@ impl Task {
             self.inner.fail(format!("writing failed: {why}"));
             return self.poll_end();
         }
-        if self.inner.is_open() { Poll::Pending } else { self.poll_end() }
+        if self.inner.is_open() {
+            Poll::Pending
+        } else {
+            self.poll_end()
+        }
     }
 
     /// Whether all is done that a closing session still does.
@@ -142,7 +148,11 @@ impl Task {
             return Poll::Ready(());
         }
         let calls_done = inner.has_failed() || inner.calls.in_flight() == 0;
-        if calls_done && inner.running() == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if calls_done && inner.running() == 0 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Whether the read loop stopped, and there is no reason yet to go on.
@@ -173,7 +183,9 @@ impl Task {
             self.rest = BytesMut::new();
             self.inner.fail(reason);
         }
-        self.inner.unread.store(self.rest.capacity(), Ordering::Relaxed);
+        self.inner
+            .unread
+            .store(self.rest.capacity(), Ordering::Relaxed);
     }
 
     /// Reads and takes messages out until the stream has no more, or the budget is used up.
@@ -255,8 +267,13 @@ impl Task {
     ) -> Poll<Result<TakenOut, Stop>> {
         let wanted = frame.saturating_sub(self.rest.len());
         let step = self.rest.len().max(READ_LEN);
-        self.rest.reserve(if wanted == 0 { step } else { wanted.min(step) });
-        match ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.read), cx, &mut self.rest)) {
+        self.rest
+            .reserve(if wanted == 0 { step } else { wanted.min(step) });
+        match ready!(tokio_util::io::poll_read_buf(
+            Pin::new(&mut self.read),
+            cx,
+            &mut self.rest
+        )) {
             Err(error) => Poll::Ready(Err(Stop(format!("reading failed: {error}")))),
             Ok(0) => Poll::Ready(Err(self.end_of_stream())),
             Ok(_) if self.rest.len() < frame => Poll::Ready(Ok(Ok((Taken::All, false)))),
@@ -272,7 +289,10 @@ impl Task {
         if self.rest.is_empty() {
             return Stop("closed by the other end".to_owned());
         }
-        Stop(format!("the stream ended within a message, after {} bytes of it", self.rest.len()))
+        Stop(format!(
+            "the stream ended within a message, after {} bytes of it",
+            self.rest.len()
+        ))
     }
 
     /// Takes messages out of what was kept. Large bodies stay parts of it.
@@ -282,7 +302,9 @@ impl Task {
         self.rest_is_ready = true;
         bytes.advance(used);
         if !bytes.is_empty() {
-            self.rest = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&*shared));
+            self.rest = bytes
+                .try_into_mut()
+                .unwrap_or_else(|shared| BytesMut::from(&*shared));
         }
         taken
     }
@@ -322,7 +344,9 @@ impl Task {
                     let part = shared
                         .filter(|_| frame.body.len() >= SHARE_FROM)
                         .and_then(|all| part_of(all, frame.body));
-                    let body = part.as_ref().map_or(BodyRef::new(frame.body), BodyRef::shared);
+                    let body = part
+                        .as_ref()
+                        .map_or(BodyRef::new(frame.body), BodyRef::shared);
                     if let Err(stop) = dispatch.frame(&frame, length, body) {
                         break Err(stop);
                     }
