@@ -142,7 +142,6 @@ impl Shared {
 
 impl Peer {
     /// Starts the building of a peer.
-    #[must_use]
     pub fn builder() -> PeerBuilder {
         PeerBuilder::new()
     }

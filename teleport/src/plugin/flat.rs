@@ -69,14 +69,14 @@ impl FlatHooks {
     }
 
     /// Runs one hook of all plugins that implement it, until one fails.
-    pub(crate) async fn run<C: ?Sized>(
+    pub(crate) async fn run<C>(
         &self,
         hook: Hooks,
         ctx: &mut C,
         call: HookFn<C>,
     ) -> Result<(), Rerror>
     where
-        C: Send,
+        C: ?Sized + Send,
     {
         for plugin in self.of(hook) {
             caught(plugin.as_ref(), ctx, call).await?;

@@ -311,7 +311,7 @@ impl Calls {
     }
 
     /// Looks for the reply of a call; the call is over when this is ready.
-    pub(super) fn poll(&self, key: &Key, cx: &mut Context<'_>) -> Poll<Result<ReplyIn, Ended>> {
+    pub(super) fn poll(&self, key: &Key, cx: &Context<'_>) -> Poll<Result<ReplyIn, Ended>> {
         let mut state = lock(&self.state);
         let closed = state.closed;
         let Some(slot) = state.slot(key) else {

@@ -143,7 +143,7 @@ impl Dispatch<'_> {
         None
     }
 
-    fn call(&mut self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
+    fn call(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
         let answer = Answer::new(head, self.record(Kind::CallHandle, head, size, body));
         if let Some(rerror) = self.overload() {
             answer.refuse(self.inner, &rerror);
@@ -222,7 +222,7 @@ impl Dispatch<'_> {
         Ok(())
     }
 
-    fn push(&mut self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
+    fn push(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
         let record = self.record(Kind::PushHandle, head, size, body);
         if let Some(rerror) = self.overload() {
             push_done(self.inner, record, head.uri, Some(&rerror));

@@ -142,7 +142,7 @@ impl Task {
     }
 
     /// Whether all is done that a closing session still does.
-    fn poll_end(&mut self) -> Poll<()> {
+    fn poll_end(&self) -> Poll<()> {
         let inner = &self.inner;
         if inner.is_aborted() {
             return Poll::Ready(());
@@ -346,7 +346,7 @@ impl Task {
                         .and_then(|all| part_of(all, frame.body));
                     let body = part
                         .as_ref()
-                        .map_or(BodyRef::new(frame.body), BodyRef::shared);
+                        .map_or_else(|| BodyRef::new(frame.body), BodyRef::shared);
                     if let Err(stop) = dispatch.frame(&frame, length, body) {
                         break Err(stop);
                     }
