@@ -23,7 +23,7 @@ fn message(len: usize) -> Message {
 /// One frame to bytes, and bytes to one frame.
 fn proto(c: &mut Criterion) {
     let (env, message) = (Env::default(), message(BODY));
-    let (mut pack, mut unpack) = RawProto.split();
+    let (pack, mut unpack) = RawProto.split();
     let mut group = c.benchmark_group("raw");
 
     let mut frame = BytesMut::with_capacity(4096);

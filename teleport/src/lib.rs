@@ -1,15 +1,126 @@
 //! Teleport: a socket framework in which two peers share one long-lived connection and either
 //! side may call the other, reply, or push.
+//!
+//! A [`Peer`] listens, dials, or both. A connection between two peers is a [`Session`] on either
+//! end, and both ends have the same methods: [`call`](Session::call) waits for a reply,
+//! [`push`](Session::push) does not. What arrives goes to handlers: methods of an impl block
+//! under [`#[controller]`](controller) for calls, or [`#[push_handler]`](push_handler) for
+//! pushes, whose names become paths.
+//!
+//! ```
+//! use teleport::{CallCtx, Peer, Rerror, controller};
+//!
+//! struct Math;
+//!
+//! #[controller]
+//! impl Math {
+//!     /// Adds the numbers up.
+//!     async fn add(&self, _ctx: &mut CallCtx, arg: Vec<i64>) -> Result<i64, Rerror> {
+//!         Ok(arg.iter().sum())
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), teleport::Error> {
+//!     let server = Peer::builder().build()?;
+//!     server.route_call(Math)?; // registers /math/add
+//!     let address = server.listen_on("127.0.0.1:0").await?;
+//!
+//!     let client = Peer::builder().build()?;
+//!     let session = client.dial(&address.to_string()).await?;
+//!     let sum: i64 = session.call("/math/add", [1, 2, 3]).await?;
+//!     assert_eq!(sum, 6);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The floors
+//!
+//! | floor | modules | what |
+//! |---|---|---|
+//! | 0 | [`message`], [`codec`], [`xfer`], [`rerror`], [`swap`] | plain data and pure functions |
+//! | 1 | [`proto`] | messages from and to bytes, without I/O |
+//! | 2 | [`socket`] | streams of messages, usable alone |
+//! | 3 | [`router`], [`context`], [`plugin`] | handlers, and what they see |
+//! | 4 | [`session`] | the life of a connection |
+//! | 5 | [`peer`] | configuration, listening, dialling |
+//! | 6 | [`plugins`] | whole features on top |
+//!
+//! # Features
+//!
+//! All of the default ones: `macros`, `json`, `protobuf`, `plain`, `form` (body codecs), `gzip`,
+//! `md5` (transfer filters). `full` is everything.
+//!
+//! # Cancel safety
+//!
+//! A dropped call frees its place, and its reply finds nobody; a message is queued as a whole or
+//! not at all. Each async function says what else there is to know.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+// So that macro output, which names `::teleport`, works in this crate's own tests.
+extern crate self as teleport;
+
+pub mod codec;
+pub mod context;
+mod error;
+pub mod message;
+pub mod peer;
+pub mod plugin;
+pub mod plugins;
+pub mod proto;
+pub mod rerror;
+pub mod router;
+pub mod session;
+pub mod socket;
+pub mod swap;
+pub mod xfer;
 
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
-pub mod codec;
-pub mod message;
-pub mod proto;
-pub mod rerror;
-pub mod router;
-pub mod socket;
-pub mod swap;
-pub mod xfer;
+use __private as private;
+
+pub use codec::{Protobuf, Raw};
+pub use context::{CallCtx, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx};
+pub use error::{Error, ErrorKind};
+pub use message::{Message, Meta};
+pub use peer::{Peer, PeerBuilder, PeerConfig};
+pub use plugin::{Hook, Hooks, Plugin, PluginContainer};
+pub use rerror::Rerror;
+pub use router::HandlerInfo;
+pub use session::{CallCmd, Caller, CallerExt, PreSession, Reply, Session};
+pub use socket::Address;
+#[cfg(feature = "macros")]
+#[cfg_attr(docsrs, doc(cfg(feature = "macros")))]
+pub use teleport_macros::{controller, plugin, push_handler, route};
+
+use std::any::Any;
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Locks, also when somebody panicked meanwhile: what is behind these locks is whole at all times.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn read_lock<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn write_lock<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a panic without a text".to_owned()
+    }
+}

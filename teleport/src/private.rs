@@ -19,3 +19,20 @@ pub mod body {
     #[cfg(feature = "protobuf")]
     pub use crate::codec::probe::{Both, Message, WrappedMessage};
 }
+
+pub use core::clone::Clone;
+pub use core::fmt::Debug;
+pub use core::future::{Future, pending};
+pub use core::marker::Send;
+pub use core::option::Option::{None, Some};
+pub use core::primitive::str;
+pub use core::result::Result::Ok;
+pub use std::sync::Arc;
+
+pub use crate::context::{CallCtx, PushCtx};
+pub use crate::plugin::{Hook, Hooks};
+pub use crate::router::handler::{CallFn, PushFn, call_handler, push_handler};
+pub use crate::router::registrar::{
+    CallController, CallFunction, PushController, PushFunction, Registrar, RouteInfo,
+};
+pub use crate::router::routed::{Routed, RoutedFn};

@@ -48,8 +48,8 @@ pub trait Proto: Send + Sync + 'static {
     fn split(&self) -> (Box<dyn Pack>, Box<dyn Unpack>);
 }
 
-/// The writing direction of a protocol.
-pub trait Pack: Send {
+/// The writing direction of a protocol. Several tasks pack for one connection at once.
+pub trait Pack: Send + Sync {
     /// Appends a frame to `dst`.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ pub trait Pack: Send {
     /// Fails when the message breaks a rule of the protocol or a limit, or when a filter or the
     /// body fails. Then, and when the body panics, `dst` is as it was.
     fn pack(
-        &mut self,
+        &self,
         env: &Env,
         head: &Head<'_>,
         body: Body<'_>,
@@ -69,7 +69,7 @@ pub trait Pack: Send {
     /// Returns `None`, and writes nothing, when the protocol cannot do that for this head: by
     /// default never, and not when filters are to work on the body.
     fn pack_head(
-        &mut self,
+        &self,
         env: &Env,
         head: &Head<'_>,
         body_len: usize,
@@ -78,9 +78,6 @@ pub trait Pack: Send {
         let _ = (env, head, body_len, dst);
         None
     }
-
-    /// Gives back buffers kept for the next message, for a connection that falls idle.
-    fn release(&mut self) {}
 }
 
 /// The reading direction of a protocol.

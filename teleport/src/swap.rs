@@ -4,11 +4,12 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// A value in a [`Swap`].
-pub type SwapValue = Box<dyn Any + Send + Sync>;
+pub type SwapValue = Arc<dyn Any + Send + Sync>;
 
-/// A small map from names to values of any type.
+/// A small map from names to values of any type. A clone shares the values.
 ///
 /// An empty one holds no memory, so that every session can have its own.
 ///
@@ -20,7 +21,7 @@ pub type SwapValue = Box<dyn Any + Send + Sync>;
 /// assert_eq!(swap.get::<String>("user").map(String::as_str), Some("ann"));
 /// assert_eq!(swap.get::<u64>("user"), None);
 /// ```
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Swap {
     values: BTreeMap<Cow<'static, str>, SwapValue>,
 }
@@ -40,10 +41,10 @@ impl Swap {
         self.values.get(key)?.downcast_ref()
     }
 
-    /// The value of that name, to be changed, if it is a `T`.
+    /// The value of that name, to be changed, if it is a `T` and no clone of the map shares it.
     #[must_use]
     pub fn get_mut<T: Any>(&mut self, key: &str) -> Option<&mut T> {
-        self.values.get_mut(key)?.downcast_mut()
+        Arc::get_mut(self.values.get_mut(key)?)?.downcast_mut()
     }
 
     /// Puts a value under a name and returns the one that was there.
@@ -52,7 +53,7 @@ impl Swap {
         key: impl Into<Cow<'static, str>>,
         value: impl Any + Send + Sync,
     ) -> Option<SwapValue> {
-        self.values.insert(key.into(), Box::new(value))
+        self.values.insert(key.into(), Arc::new(value))
     }
 
     /// Removes a value and returns it.

@@ -2,6 +2,9 @@
 //! original is wrong.
 
 mod args;
+mod decode;
+mod frames;
+mod raw;
 mod rerror;
 mod seq;
 mod uri;

@@ -35,7 +35,7 @@ fn env() -> Env {
 /// A frame that can be read can be written, and read again as the same.
 pub fn raw_unpack(data: &[u8]) {
     let env = env();
-    let (mut pack, mut unpack) = RawProto.split();
+    let (pack, mut unpack) = RawProto.split();
     let _ = unpack.unpack(&env, data, true);
     let Ok(Some((frame, used))) = unpack.unpack(&env, data, false) else {
         return;

@@ -31,7 +31,7 @@ impl Any {
     }
 
     fn pack(&self, dst: &mut BytesMut) {
-        let mut pack = RawProto.split().0;
+        let pack = RawProto.split().0;
         pack.pack(&Env::default(), &self.head(), Body::Slice(&self.body), dst)
             .unwrap();
     }
@@ -92,7 +92,7 @@ proptest! {
     fn every_form_of_a_body_gives_the_same_frame(message in message()) {
         let mut expected = BytesMut::new();
         message.pack(&mut expected);
-        let mut pack = RawProto.split().0;
+        let pack = RawProto.split().0;
         let (env, head) = (Env::default(), message.head());
         let body = Bytes::from(message.body.clone());
         let mut wire = BytesMut::new();

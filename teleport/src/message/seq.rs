@@ -15,6 +15,9 @@ const MAX_LEN: u32 = 6;
 /// The longest text that is kept inline. Eleven digits hold every `u64`.
 const INLINE: usize = 15;
 
+/// How many sequence texts there are before the count starts again.
+pub(crate) const COUNTERS: u64 = texts_up_to(MAX_LEN);
+
 /// The sequence text of a message. Texts up to 15 bytes take no allocation.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Seq(Text<INLINE>);
@@ -30,8 +33,7 @@ impl Seq {
     #[inline]
     #[must_use]
     pub fn from_counter(n: u64) -> Self {
-        const WRAP: u64 = texts_up_to(MAX_LEN);
-        write_counter(if n < WRAP { n } else { n % WRAP })
+        write_counter(if n < COUNTERS { n } else { n % COUNTERS })
     }
 
     /// Writes a count that starts again at `A` after all texts of up to `max_len` characters.

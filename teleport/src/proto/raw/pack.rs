@@ -7,16 +7,13 @@ use crate::{
     xfer::{self, Scratch},
 };
 
-/// The writing side; its buffers serve messages with filters only.
+/// The writing side.
 #[derive(Debug, Default)]
-pub(super) struct RawPack {
-    payload: BytesMut,
-    scratch: Scratch,
-}
+pub(super) struct RawPack;
 
 impl Pack for RawPack {
     fn pack(
-        &mut self,
+        &self,
         env: &Env,
         head: &Head<'_>,
         body: Body<'_>,
@@ -32,13 +29,12 @@ impl Pack for RawPack {
             fields.put(head, frame.buf());
             body.write(frame.buf())?;
         } else {
-            xfer::recycle(&mut self.payload);
-            self.scratch.recycle();
-            fields.put(head, &mut self.payload);
-            body.write(&mut self.payload)?;
+            let mut payload = BytesMut::new();
+            fields.put(head, &mut payload);
+            body.write(&mut payload)?;
             put_prefix(head, 0, fields.pipe, frame.buf());
-            let (filters, payload) = (&env.filters, &self.payload);
-            xfer::pack_through(filters, head.xfer, payload, frame.buf(), &mut self.scratch)?;
+            let (filters, scratch) = (&env.filters, &mut Scratch::default());
+            xfer::pack_through(filters, head.xfer, &payload, frame.buf(), scratch)?;
         }
         let size = frame_size(&env.limits, frame.added())?;
         frame.patch(&size.to_be_bytes());
@@ -47,7 +43,7 @@ impl Pack for RawPack {
     }
 
     fn pack_head(
-        &mut self,
+        &self,
         env: &Env,
         head: &Head<'_>,
         body_len: usize,
@@ -65,10 +61,6 @@ impl Pack for RawPack {
             Ok(())
         };
         Some(write())
-    }
-
-    fn release(&mut self) {
-        *self = Self::default();
     }
 }
 

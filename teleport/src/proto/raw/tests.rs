@@ -186,7 +186,7 @@ fn a_failing_or_panicking_body_leaves_nothing() {
     for xfer in [&b""[..], b"m"] {
         let head = Head { xfer, ..call() };
         let mut dst = BytesMut::from(&b"before"[..]);
-        let mut packer = RawProto.split().0;
+        let packer = RawProto.split().0;
         let mut fail = |dst: &mut BytesMut| {
             dst.extend_from_slice(b"half");
             Err(ProtoError::new(ProtoErrorKind::Encode, "no"))
@@ -221,7 +221,7 @@ fn a_failing_or_panicking_body_leaves_nothing() {
 
 #[test]
 fn a_head_can_go_before_its_body() {
-    let mut packer = RawProto.split().0;
+    let packer = RawProto.split().0;
     let body = Bytes::from_static(b"[1,2,3,4,5]");
     let mut dst = BytesMut::new();
     packer
@@ -256,7 +256,7 @@ fn a_head_can_go_before_its_body() {
 #[test]
 fn filters_work_and_scratch_is_given_back() {
     let env = env(0);
-    let (mut packer, mut unpack) = RawProto.split();
+    let (packer, mut unpack) = RawProto.split();
     let body = b"some text ".repeat(100_000);
     let mut dst = BytesMut::new();
     for xfer in [&b"g"[..], b"m", b"gm", b"mg", b"ggmm"] {

@@ -1,0 +1,13 @@
+//! What handlers and plugins see of a message.
+//!
+//! Every context of a received message derefs to [`Received`], which has what all of them share.
+
+mod call;
+mod hook;
+mod push;
+mod received;
+
+pub use call::{CallCtx, UnknownCallCtx};
+pub use hook::{PreCtx, ReadCtx, WriteCtx};
+pub use push::{PushCtx, UnknownPushCtx};
+pub use received::Received;

@@ -1,0 +1,137 @@
+//! The contexts of plugins.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use bytes::Bytes;
+
+use super::Received;
+use crate::message::Header;
+use crate::session::Session;
+
+/// What [`pre_read_header`](crate::Plugin::pre_read_header) sees: the session, before anything is
+/// known of the message.
+#[derive(Debug)]
+pub struct PreCtx {
+    session: Session,
+}
+
+impl PreCtx {
+    pub(crate) fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    /// The session that the message comes by.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+/// What the hooks of a received message see and may change.
+///
+/// Derefs to [`Received`].
+#[derive(Debug)]
+pub struct ReadCtx {
+    received: Received,
+    body: Bytes,
+}
+
+impl ReadCtx {
+    pub(crate) fn new(received: Received, body: Bytes) -> Self {
+        Self { received, body }
+    }
+
+    pub(crate) fn into_parts(self) -> (Received, Bytes) {
+        (self.received, self.body)
+    }
+
+    /// The body as it came: encoded, filters undone.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Puts another encoded body, in a codec, in the place of the one that came.
+    ///
+    /// Has no effect once the body was decoded.
+    pub fn set_body(&mut self, codec: u8, body: impl Into<Bytes>) {
+        self.received.set_body_codec(codec);
+        self.body = body.into();
+    }
+}
+
+impl Deref for ReadCtx {
+    type Target = Received;
+
+    fn deref(&self) -> &Received {
+        &self.received
+    }
+}
+
+impl DerefMut for ReadCtx {
+    fn deref_mut(&mut self) -> &mut Received {
+        &mut self.received
+    }
+}
+
+/// What the hooks of a message that is being sent see, and before it is written may change.
+pub struct WriteCtx {
+    session: Session,
+    header: Header,
+    body: Bytes,
+}
+
+impl WriteCtx {
+    pub(crate) fn new(session: Session, header: Header, body: Bytes) -> Self {
+        Self {
+            session,
+            header,
+            body,
+        }
+    }
+
+    /// The session that the message goes by.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What stands in front of the body.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What stands in front of the body, to be changed. The sequence text and the type must stay
+    /// as they are, or the other peer cannot tell what the message belongs to.
+    pub fn header_mut(&mut self) -> &mut Header {
+        &mut self.header
+    }
+
+    /// The encoded body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Puts another encoded body, in a codec, in the place of this one.
+    pub fn set_body(&mut self, codec: u8, body: impl Into<Bytes>) {
+        self.header.body_codec = codec;
+        self.body = body.into();
+    }
+
+    pub(crate) fn parts(&self) -> (&Header, &Bytes) {
+        (&self.header, &self.body)
+    }
+}
+
+impl fmt::Debug for WriteCtx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteCtx")
+            .field("session", &self.session)
+            .field("header", &self.header)
+            .field("body_len", &self.body.len())
+            .finish()
+    }
+}

@@ -1,0 +1,272 @@
+//! What a local operation can fail with.
+//!
+//! [`Error`] stays in this process; what travels to the other peer is [`Rerror`]. The two convert
+//! into each other, so that `?` works in `main` and in handlers alike.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::codec::CodecError;
+use crate::proto::ProtoError;
+use crate::rerror::{Rerror, code};
+
+/// A failure of a local operation: one word wide, with a [kind](Error::kind) to match on and a
+/// source chain to print.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::{Error, ErrorKind, Rerror};
+///
+/// let error = Error::from(Rerror::not_found());
+/// assert_eq!(error.kind(), ErrorKind::Remote);
+/// assert_eq!(error.rerror().map(Rerror::code), Some(404));
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    text: Cow<'static, str>,
+    rerror: Option<Rerror>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The other peer answered with an error; [`Error::rerror`] has it.
+    Remote,
+    /// A plugin of this peer refused the operation; [`Error::rerror`] has its reason.
+    Refused,
+    /// The session is closed, or its connection was lost.
+    Closed,
+    /// The time allowed for a call, or for dialling, ran out.
+    Timeout,
+    /// A bound of this peer is reached; nothing was sent.
+    Busy,
+    /// No connection could be made.
+    Dial,
+    /// An address could not be listened on.
+    Listen,
+    /// Reading or writing a stream failed.
+    Io,
+    /// A value could not be encoded; nothing was sent.
+    Encode,
+    /// A reply arrived whose body does not decode into the type asked for.
+    Decode,
+    /// The other side broke the protocol.
+    Protocol,
+    /// A setting is wrong.
+    Config,
+    /// A route cannot be registered.
+    Route,
+    /// A plugin cannot be registered, or stopped the registration of something else.
+    Plugin,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            text: text.into(),
+            rerror: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    #[cold]
+    pub(crate) fn closed(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Closed, why)
+    }
+
+    #[cold]
+    pub(crate) fn config(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Config, what)
+    }
+
+    #[cold]
+    pub(crate) fn refused(rerror: Rerror) -> Self {
+        let mut error = Self::from(rerror);
+        error.0.kind = ErrorKind::Refused;
+        error
+    }
+
+    #[cold]
+    pub(crate) fn encode(error: CodecError) -> Self {
+        Self::new(ErrorKind::Encode, "the body cannot be encoded").with_source(error)
+    }
+
+    #[cold]
+    pub(crate) fn decode(error: CodecError) -> Self {
+        Self::new(ErrorKind::Decode, "the body of the reply cannot be decoded").with_source(error)
+    }
+
+    /// Makes an error for the code of an application or a plugin: `kind` says how callers should
+    /// take it, `text` is what [`fmt::Display`] prints.
+    pub fn other(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(kind, text)
+    }
+
+    /// The kind, to match on.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The error that the other peer answered with, or that a plugin gave.
+    #[must_use]
+    pub fn rerror(&self) -> Option<&Rerror> {
+        self.0.rerror.as_ref()
+    }
+
+    /// Whether the time ran out, here or at the other peer.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == ErrorKind::Timeout
+            || self
+                .0
+                .rerror
+                .as_ref()
+                .is_some_and(|r| r.code() == code::HANDLE_TIMEOUT)
+    }
+
+    /// Whether the session is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.kind == ErrorKind::Closed
+    }
+
+    /// Whether the other peer answered, with an error.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.0.kind == ErrorKind::Remote
+    }
+
+    /// Whether the same operation may be tried again without doing its work twice: it did not
+    /// leave this peer, or the other peer refused it for lack of room.
+    #[must_use]
+    pub fn may_retry(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::Busy | ErrorKind::Dial => true,
+            ErrorKind::Remote => self
+                .0
+                .rerror
+                .as_ref()
+                .is_some_and(|r| r.code() == code::SERVICE_UNAVAILABLE),
+            _ => false,
+        }
+    }
+
+    /// The text with all its causes, for a log line or the reason of an [`Rerror`].
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(next) = cause {
+            text.push_str(": ");
+            text.push_str(&next.to_string());
+            cause = next.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.rerror {
+            Some(rerror) if self.0.text.is_empty() => rerror.fmt(f),
+            _ => f.write_str(&self.0.text),
+        }
+    }
+}
+
+/// Prints as a chain, because `main` shows an error by its `Debug` form.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, self.chain())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}
+
+impl From<Rerror> for Error {
+    fn from(rerror: Rerror) -> Self {
+        let mut error = Self::new(ErrorKind::Remote, "");
+        error.0.rerror = Some(rerror);
+        error
+    }
+}
+
+/// What a failed local operation looks like to the other peer, when a handler passes it on.
+impl From<Error> for Rerror {
+    fn from(error: Error) -> Self {
+        let reason = error.chain();
+        if let Some(rerror) = error.0.rerror {
+            return rerror;
+        }
+        let code = match error.0.kind {
+            ErrorKind::Closed => code::CONN_CLOSED,
+            ErrorKind::Timeout => code::HANDLE_TIMEOUT,
+            ErrorKind::Busy => code::SERVICE_UNAVAILABLE,
+            ErrorKind::Dial => code::DIAL_FAILED,
+            ErrorKind::Io => code::WRITE_FAILED,
+            ErrorKind::Decode | ErrorKind::Protocol => code::BAD_MESSAGE,
+            ErrorKind::Encode => code::INTERNAL,
+            _ => code::UNKNOWN,
+        };
+        Self::from_code(code).with_reason(reason)
+    }
+}
+
+impl From<ProtoError> for Error {
+    fn from(error: ProtoError) -> Self {
+        Self::new(
+            ErrorKind::Protocol,
+            "the message cannot be packed or unpacked",
+        )
+        .with_source(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_one_word_wide_and_travels_between_threads() {
+        fn check<T: Send + Sync + 'static>() {}
+        check::<Error>();
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_remote_error_comes_back_out_unchanged() {
+        let sent = Rerror::new(7, "m", "r");
+        assert_eq!(Rerror::from(Error::from(sent.clone())), sent);
+    }
+
+    #[test]
+    fn a_local_error_keeps_its_causes_as_the_reason() {
+        let io = std::io::Error::other("no route to host");
+        let error = Error::new(ErrorKind::Dial, "cannot dial 1.2.3.4:5").with_source(io);
+        let rerror = Rerror::from(error);
+        assert_eq!(rerror.code(), code::DIAL_FAILED);
+        assert_eq!(rerror.reason(), "cannot dial 1.2.3.4:5: no route to host");
+    }
+}

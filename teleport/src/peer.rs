@@ -1,0 +1,472 @@
+//! Peers: instances that listen, dial, or both, and own the routes, plugins and sessions.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::codec::Codecs;
+use crate::error::Error;
+use crate::plugin::{Plugin, PluginContainer};
+use crate::proto::{Env, Proto};
+use crate::router::registrar::{CallController, CallFunction, PushController, PushFunction};
+use crate::router::routed::RoutedFn;
+use crate::router::{HandlerInfo, Router, SubRouter, UnknownCallHandler, UnknownPushHandler};
+use crate::session::{Bounds, Hub, LogStyle, Session, Sessions, Sweeper};
+use crate::socket::{Address, Family, Listener};
+
+mod accept;
+mod builder;
+mod config;
+mod connect;
+
+pub use builder::PeerBuilder;
+pub use config::PeerConfig;
+
+/// A communication instance: a server, a client, or both at once. A cheap handle: clones are the
+/// same peer.
+///
+/// Dropping handles closes nothing; [`close`](Self::close) does.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::{Peer, controller};
+///
+/// struct Math;
+///
+/// #[controller]
+/// impl Math {
+///     fn add(&self, arg: Vec<i64>) -> i64 {
+///         arg.iter().sum()
+///     }
+/// }
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), teleport::Error> {
+/// let server = Peer::builder().build()?;
+/// server.route_call(Math)?;
+/// let address = server.listen_on("127.0.0.1:0").await?;
+///
+/// let client = Peer::builder().build()?;
+/// let session = client.dial(&address.to_string()).await?;
+/// let sum: i64 = session.call("/math/add", [1, 2, 3]).await?;
+/// assert_eq!(sum, 6);
+///
+/// client.close().await;
+/// server.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[doc(alias = "Server")]
+#[doc(alias = "Client")]
+#[doc(alias = "Endpoint")]
+pub struct Peer(Arc<Shared>);
+
+/// What the handles, sessions and tasks of a peer share.
+pub(crate) struct Shared {
+    config: PeerConfig,
+    family: Family,
+    env: Arc<Env>,
+    handshake_env: Arc<Env>,
+    proto: Arc<dyn Proto>,
+    router: Router,
+    hub: Hub,
+    sweeper: Sweeper,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+    defaults: CallDefaults,
+}
+
+/// What a call is unless it says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallDefaults {
+    pub(crate) codec: u8,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Shared {
+    #[inline]
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    #[inline]
+    pub(crate) fn router(&self) -> &Router {
+        &self.router
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    pub(crate) fn sweeper(&self) -> &Sweeper {
+        &self.sweeper
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    #[inline]
+    pub(crate) fn call_defaults(&self) -> CallDefaults {
+        self.defaults
+    }
+
+    pub(crate) fn log_style(&self) -> LogStyle {
+        LogStyle {
+            count_time: self.config.count_time,
+            print_detail: self.config.print_detail,
+            slow: self.config.slow_comet_duration,
+        }
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            soft_queue: self.config.queue_limit.max(1),
+            hard_queue: self.config.reply_queue_limit.max(1),
+            running: self.config.max_running_handlers.max(1),
+            in_flight: self.config.max_calls_in_flight.max(1),
+            stall: self.config.stall_timeout,
+        }
+    }
+}
+
+impl Peer {
+    /// Starts the building of a peer.
+    pub fn builder() -> PeerBuilder {
+        PeerBuilder::new()
+    }
+
+    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    pub(crate) fn router(&self) -> &Router {
+        &self.0.router
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &PeerConfig {
+        &self.0.config
+    }
+
+    /// The body codecs.
+    #[must_use]
+    pub fn codecs(&self) -> &Codecs {
+        &self.0.env.codecs
+    }
+
+    /// The bounds on messages, the codecs and the transfer filters, as protocols see them.
+    #[must_use]
+    pub fn env(&self) -> &Arc<Env> {
+        &self.0.env
+    }
+
+    /// The sessions of this peer.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(Arc::clone(&self.0))
+    }
+
+    /// The registered handlers, ordered by path.
+    #[must_use]
+    pub fn routes(&self) -> Vec<HandlerInfo> {
+        self.0.router.list()
+    }
+
+    /// The plugins of the peer itself, in the order in which they run.
+    #[must_use]
+    pub fn plugins(&self) -> PluginContainer {
+        self.0.router.plugins()
+    }
+
+    /// Changes the plugins of the peer itself. It holds for messages read or sent from now on.
+    ///
+    /// # Errors
+    ///
+    /// The error of `change`, or one that says why the new plugins do not fit the routes. Then
+    /// nothing is changed.
+    pub fn change_plugins(
+        &self,
+        change: impl FnOnce(&mut PluginContainer) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.0.router.change_plugins(change)
+    }
+
+    /// A group of routes with a path in front.
+    #[doc(alias = "nest")]
+    pub fn sub_route(&self, prefix: &str) -> SubRouter {
+        self.root().sub_route(prefix)
+    }
+
+    /// The root of the routes, with a plugin for the handlers registered through what this
+    /// returns.
+    pub fn with(&self, plugin: impl Plugin) -> SubRouter {
+        self.root().with(plugin)
+    }
+
+    fn root(&self) -> SubRouter {
+        SubRouter::root(self.clone())
+    }
+
+    /// Registers the methods of a `#[controller]` for calls and returns their paths.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    #[track_caller]
+    pub fn route_call<C: CallController>(&self, controller: C) -> Result<Vec<String>, Error> {
+        self.root().route_call(controller)
+    }
+
+    /// Registers the methods of a `#[push_handler]` for pushes and returns their paths.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    #[track_caller]
+    pub fn route_push<C: PushController>(&self, controller: C) -> Result<Vec<String>, Error> {
+        self.root().route_push(controller)
+    }
+
+    /// Registers a `#[controller]` function for calls and returns its path.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    #[track_caller]
+    pub fn route_call_fn<F, Args, M>(&self, function: F) -> Result<String, Error>
+    where
+        F: RoutedFn<Args, M>,
+        M: CallFunction,
+    {
+        self.root().route_call_fn(function)
+    }
+
+    /// Registers a `#[push_handler]` function for pushes and returns its path.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    #[track_caller]
+    pub fn route_push_fn<F, Args, M>(&self, function: F) -> Result<String, Error>
+    where
+        F: RoutedFn<Args, M>,
+        M: PushFunction,
+    {
+        self.root().route_push_fn(function)
+    }
+
+    /// Registers one method of a `#[controller]` under its own name alone; see
+    /// [`SubRouter::route_call_method`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call_method`].
+    #[track_caller]
+    pub fn route_call_method<C, F>(&self, controller: Arc<C>, method: F) -> Result<String, Error>
+    where
+        C: CallController,
+    {
+        self.root().route_call_method(controller, method)
+    }
+
+    /// Registers one method of a `#[push_handler]` under its own name alone; see
+    /// [`SubRouter::route_call_method`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call_method`].
+    #[track_caller]
+    pub fn route_push_method<C, F>(&self, controller: Arc<C>, method: F) -> Result<String, Error>
+    where
+        C: PushController,
+    {
+        self.root().route_push_method(controller, method)
+    }
+
+    /// Registers the handler of calls that no route takes.
+    ///
+    /// # Errors
+    ///
+    /// There is one already.
+    #[doc(alias = "fallback")]
+    pub fn set_unknown_call<H, M>(&self, handler: H) -> Result<(), Error>
+    where
+        H: UnknownCallHandler<M>,
+    {
+        self.root().set_unknown_call(handler)
+    }
+
+    /// Registers the handler of pushes that no route takes.
+    ///
+    /// # Errors
+    ///
+    /// There is one already.
+    pub fn set_unknown_push<H, M>(&self, handler: H) -> Result<(), Error>
+    where
+        H: UnknownPushHandler<M>,
+    {
+        self.root().set_unknown_push(handler)
+    }
+
+    /// Dials another peer by tcp: `host:port`, `[::1]:port`, or `:port` for this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) for an address that is none,
+    /// [`Dial`](crate::ErrorKind::Dial) when nobody answers there,
+    /// [`Timeout`](crate::ErrorKind::Timeout) after the configured `default_dial_timeout`, or what a
+    /// plugin refused the connection with.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the attempt up; no session is left behind.
+    #[doc(alias = "connect")]
+    pub async fn dial(&self, address: &str) -> Result<Session, Error> {
+        connect::dial(&self.0, address, Arc::clone(&self.0.proto)).await
+    }
+
+    /// [`dial`](Self::dial) by another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`dial`](Self::dial).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`dial`](Self::dial).
+    pub async fn dial_with(&self, address: &str, proto: impl Proto) -> Result<Session, Error> {
+        connect::dial(&self.0, address, Arc::new(proto)).await
+    }
+
+    /// Listens on the configured `local_ip` and `listen_port` and returns the bound address.
+    /// Connections are taken in the background until the peer is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) without a `listen_port`,
+    /// [`Listen`](crate::ErrorKind::Listen) if the address cannot be listened on, or what a plugin
+    /// refused it with.
+    pub async fn listen(&self) -> Result<Address, Error> {
+        accept::listen(&self.0, None).await
+    }
+
+    /// Listens on an address, `host:port`, `[::1]:port`, or `:port` for all interfaces, and
+    /// returns the bound address. A peer may listen on several.
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub async fn listen_on(&self, address: &str) -> Result<Address, Error> {
+        accept::listen(&self.0, Some(address)).await
+    }
+
+    /// [`listen`](Self::listen)s, and returns when the peer is closed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub async fn listen_and_serve(&self) -> Result<(), Error> {
+        let address = self.listen().await?;
+        tracing::info!(%address, "listening");
+        self.0.closing.cancelled().await;
+        self.close().await;
+        Ok(())
+    }
+
+    /// Takes the connections of a listener until the peer is closed.
+    ///
+    /// # Errors
+    ///
+    /// A plugin refused the address, or the peer is closed.
+    pub async fn serve_listener<L: Listener>(&self, listener: L) -> Result<(), Error> {
+        accept::announce(&self.0, &listener.local_address())?;
+        accept::serve(Arc::clone(&self.0), listener, Arc::clone(&self.0.proto)).await;
+        Ok(())
+    }
+
+    /// Makes a session of any stream, as if it had been accepted.
+    ///
+    /// # Errors
+    ///
+    /// What a plugin refused the connection with, or the peer is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the stream.
+    pub async fn serve_conn<S>(&self, stream: S) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        connect::accepted(&self.0, stream, &*self.0.proto).await
+    }
+
+    /// Makes a session of any stream, as if it had been dialled.
+    ///
+    /// # Errors
+    ///
+    /// What a plugin refused the connection with, or the peer is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the stream.
+    pub async fn dial_conn<S>(&self, stream: S) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        connect::dialled(&self.0, stream, &*self.0.proto).await
+    }
+
+    /// Closes the peer in good order: listens no more, and closes all sessions as
+    /// [`Session::close`] does. Returns when all of this is done.
+    ///
+    /// # Cancel safety
+    ///
+    /// The closing goes on when the future is dropped.
+    pub async fn close(&self) {
+        self.0.closing.cancel();
+        for session in self.sessions().all() {
+            session.inner().begin_close("the peer is closing");
+        }
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// Waits until somebody closes the peer.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn closed(&self) {
+        self.0.closing.cancelled().await;
+        self.0.tasks.wait().await;
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("sessions", &self.0.hub.len())
+            .field("closing", &self.0.is_closing())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

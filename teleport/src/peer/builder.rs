@@ -1,0 +1,271 @@
+//! Building a peer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{CallDefaults, Peer, PeerConfig, Shared};
+use crate::codec::{Codec, Codecs};
+use crate::error::Error;
+use crate::plugin::{Hooks, Plugin, PluginContainer};
+use crate::proto::{Env, Proto, RawProto};
+use crate::router::Router;
+use crate::session::{Hub, Sweeper};
+use crate::socket::{Family, SocketOptions};
+use crate::xfer::{Filters, XferFilter};
+
+/// Builds a [`Peer`]; see [`PeerConfig`] for what the settings mean and default to.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct PeerBuilder {
+    config: PeerConfig,
+    codecs: Codecs,
+    filters: Filters,
+    plugins: PluginContainer,
+    proto: ProtoChoice,
+    failed: Option<Error>,
+}
+
+struct ProtoChoice(Arc<dyn Proto>);
+
+impl std::fmt::Debug for ProtoChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.version().1)
+    }
+}
+
+/// Writes the setters of single settings.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $value:expr;)+) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.config.$name = $value;
+                self
+            }
+        )+
+    };
+}
+
+impl PeerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            config: PeerConfig::default(),
+            codecs: Codecs::default(),
+            filters: Filters::default(),
+            plugins: PluginContainer::new(),
+            proto: ProtoChoice(Arc::new(RawProto)),
+            failed: None,
+        }
+    }
+
+    /// Takes all settings from a configuration.
+    pub fn config(mut self, config: PeerConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    setters! {
+        /// Sets the network: `tcp`, `tcp4` or `tcp6`.
+        network: impl Into<String> = network.into();
+        /// Sets the address of this machine to listen on, and to dial from.
+        local_ip: IpAddr = Some(local_ip);
+        /// Sets the port to listen on; 0 takes a free one.
+        listen_port: u16 = Some(listen_port);
+        /// Sets the longest time that dialling may take.
+        default_dial_timeout: Duration = default_dial_timeout;
+        /// Sets how often to dial again after a connection broke. Not built yet.
+        redial_times: i32 = redial_times;
+        /// Sets the codec that bodies are sent in, by its name.
+        default_body_codec: impl Into<String> = default_body_codec.into();
+        /// Sets the longest life of a session. Not built yet.
+        default_session_age: Duration = default_session_age;
+        /// Sets the longest life of a handler's context. Not built yet.
+        default_context_age: Duration = default_context_age;
+        /// Sets from how much time on a call or push is logged as slow.
+        slow_comet_duration: Duration = slow_comet_duration;
+        /// Sets whether log lines show metadata and bodies.
+        print_detail: bool = print_detail;
+        /// Sets whether log lines show the time that the work took.
+        count_time: bool = count_time;
+        /// Sets the options of the sockets that are accepted and dialled.
+        socket: SocketOptions = socket;
+        /// Sets how long a call waits for its reply.
+        default_call_timeout: Duration = Some(default_call_timeout);
+        /// Sets how long plugins may take with a new connection.
+        handshake_timeout: Duration = handshake_timeout;
+        /// Sets how many bytes may wait to be written before calls and pushes wait.
+        queue_limit: usize = queue_limit;
+        /// Sets how many bytes may wait to be written before replies wait.
+        reply_queue_limit: usize = reply_queue_limit;
+        /// Sets how many handlers of one session may wait at once.
+        max_running_handlers: usize = max_running_handlers;
+        /// Sets how many calls of one session may wait for their replies.
+        max_calls_in_flight: usize = max_calls_in_flight;
+        /// Sets after how long a session is closed whose other end reads nothing.
+        stall_timeout: Duration = stall_timeout;
+    }
+
+    /// Sets the largest message, in bytes; 0: no limit.
+    #[doc(alias = "SetMessageSizeLimit")]
+    pub fn message_limit(mut self, bytes: usize) -> Self {
+        self.config.limits.message = bytes;
+        self
+    }
+
+    /// Sets the protocol that is spoken. Default: raw.
+    #[doc(alias = "SetDefaultProtoFunc")]
+    pub fn proto(mut self, proto: impl Proto) -> Self {
+        self.proto = ProtoChoice(Arc::new(proto));
+        self
+    }
+
+    /// Adds a body codec. An id or a name that is taken is an error of [`build`](Self::build).
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        if let Err(error) = self.codecs.register(codec) {
+            self.fail("the codec cannot be registered", error);
+        }
+        self
+    }
+
+    /// Sets all body codecs at once.
+    pub fn codecs(mut self, codecs: Codecs) -> Self {
+        self.codecs = codecs;
+        self
+    }
+
+    /// Adds a transfer filter. An id or a name that is taken is an error of
+    /// [`build`](Self::build).
+    pub fn xfer_filter(mut self, filter: impl XferFilter) -> Self {
+        if let Err(error) = self.filters.register(filter) {
+            self.fail("the transfer filter cannot be registered", error);
+        }
+        self
+    }
+
+    /// Sets all transfer filters at once.
+    pub fn xfer_filters(mut self, filters: Filters) -> Self {
+        self.filters = filters;
+        self
+    }
+
+    /// Adds a plugin. A second one of its name is an error of [`build`](Self::build).
+    pub fn plugin(mut self, plugin: impl Plugin) -> Self {
+        if let Err(error) = self.plugins.append(plugin) {
+            self.failed.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Sets all plugins at once, with those on the left and on the right.
+    pub fn plugins(mut self, plugins: PluginContainer) -> Self {
+        self.plugins = plugins;
+        self
+    }
+
+    fn fail(&mut self, text: &'static str, error: impl std::error::Error + Send + Sync + 'static) {
+        if self.failed.is_none() {
+            self.failed = Some(Error::config(text).with_source(error));
+        }
+    }
+
+    /// Builds the peer.
+    ///
+    /// # Errors
+    ///
+    /// A setting is wrong or not built yet, the error saying what to write instead; a codec, filter
+    /// or plugin is there twice; or a plugin refuses.
+    pub fn build(mut self) -> Result<Peer, Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let mut hooked = self.plugins.clone();
+        for plugin in self.plugins.iter() {
+            if plugin.hooks().contains(Hooks::PRE_NEW_PEER) {
+                plugin.pre_new_peer(&mut self.config, &mut hooked)?;
+            }
+        }
+        self.plugins = hooked;
+        let family = check(&self.config)?;
+        let name = &self.config.default_body_codec;
+        let Some(codec) = self.codecs.id_of(name) else {
+            return Err(Error::config(format!(
+                "default_body_codec is {name:?}, and no codec has that name; register one, or \
+                 write the name of another such as \"json\""
+            )));
+        };
+        let env = Env {
+            limits: self.config.limits.clone(),
+            codecs: self.codecs,
+            filters: self.filters,
+        };
+        let mut handshake_env = env.clone();
+        let limit = &mut handshake_env.limits.message;
+        *limit = match *limit {
+            0 => self.config.handshake_message_limit,
+            limit => limit.min(self.config.handshake_message_limit),
+        };
+        let defaults = CallDefaults {
+            codec,
+            timeout: self.config.default_call_timeout,
+        };
+        let peer = Peer(Arc::new(Shared {
+            config: self.config,
+            family,
+            env: Arc::new(env),
+            handshake_env: Arc::new(handshake_env),
+            proto: self.proto.0,
+            router: Router::new(self.plugins.clone())?,
+            hub: Hub::default(),
+            sweeper: Sweeper::default(),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            defaults,
+        }));
+        for plugin in self.plugins.iter() {
+            if plugin.hooks().contains(Hooks::POST_NEW_PEER) {
+                plugin.post_new_peer(&peer)?;
+            }
+        }
+        Ok(peer)
+    }
+}
+
+/// Refuses settings that are wrong, and those whose work is not built yet.
+fn check(config: &PeerConfig) -> Result<Family, Error> {
+    let family = match config.network.as_str() {
+        "tcp" => Family::Any,
+        "tcp4" => Family::V4,
+        "tcp6" => Family::V6,
+        other @ ("unix" | "unixpacket") => {
+            return Err(Error::config(format!(
+                "network {other:?} is not built yet; write \"tcp\", or serve such streams with \
+                 serve_conn"
+            )));
+        }
+        other => {
+            return Err(Error::config(format!(
+                "network is {other:?}; write \"tcp\", \"tcp4\" or \"tcp6\""
+            )));
+        }
+    };
+    if config.redial_times != 0 {
+        return Err(Error::config(
+            "redialling is not built yet; leave redial_times at 0",
+        ));
+    }
+    if !config.default_session_age.is_zero() {
+        return Err(Error::config(
+            "the age of sessions is not built yet; leave default_session_age at zero",
+        ));
+    }
+    if !config.default_context_age.is_zero() {
+        return Err(Error::config(
+            "the age of contexts is not built yet; leave default_context_age at zero",
+        ));
+    }
+    Ok(family)
+}

@@ -1,0 +1,93 @@
+//! The settings of a peer.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::proto::Limits;
+use crate::socket::SocketOptions;
+
+/// The settings of a peer, as plain data.
+///
+/// The first eleven are the original's. Those whose work is not built yet are refused by
+/// [`PeerBuilder::build`](super::PeerBuilder::build) when they are set, never ignored.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PeerConfig {
+    /// The network to listen on and to dial by: `tcp` (default), `tcp4` or `tcp6`. `unix` and
+    /// `unixpacket` are not built yet.
+    pub network: String,
+    /// The address of this machine to listen on, and to dial from. Default: all of them.
+    pub local_ip: Option<IpAddr>,
+    /// The port to listen on; 0 takes a free one. Default: none, the peer does not listen.
+    pub listen_port: Option<u16>,
+    /// The longest time that dialling may take. Default: zero, no limit of our own.
+    pub default_dial_timeout: Duration,
+    /// How often to dial again after a connection broke. Default: 0. Not built yet.
+    pub redial_times: i32,
+    /// The name of the codec that bodies are sent in. Default: `json`.
+    pub default_body_codec: String,
+    /// The longest life of a session. Default: zero, no limit. Not built yet.
+    pub default_session_age: Duration,
+    /// The longest life of a handler's context. Default: zero, no limit. Not built yet.
+    pub default_context_age: Duration,
+    /// From how much time on a call or push is logged as slow. Default: zero, never.
+    pub slow_comet_duration: Duration,
+    /// Whether log lines show metadata and bodies. Default: no.
+    pub print_detail: bool,
+    /// Whether log lines show the time that the work took. Default: no.
+    pub count_time: bool,
+
+    /// The bounds on messages. Default: 16 MiB a message.
+    pub limits: Limits,
+    /// The options of the sockets that are accepted and dialled. Default: no delay.
+    pub socket: SocketOptions,
+    /// How long a call waits for its reply. Default: none, for ever, as in the original.
+    pub default_call_timeout: Option<Duration>,
+    /// How long the plugins may take with a new connection before it is a session. Default: 5 s.
+    pub handshake_timeout: Duration,
+    /// The largest message before a connection is a session, in bytes. Default: 16 KiB.
+    pub handshake_message_limit: usize,
+    /// How many bytes may wait to be written to one session before calls and pushes wait for
+    /// room. Default: 4 MiB. More is more memory for a reader that is slow.
+    pub queue_limit: usize,
+    /// How many bytes may wait before replies wait for room too. Default: 8 MiB.
+    pub reply_queue_limit: usize,
+    /// How many handlers of one session may wait at once. At this bound no more messages are
+    /// read; while calls of this side wait for replies, reading goes on, and what needs a handler
+    /// is refused with error 503. Default: 4096.
+    pub max_running_handlers: usize,
+    /// How many calls of one session may wait for their replies; more are refused with
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy). Default: 65536.
+    pub max_calls_in_flight: usize,
+    /// After how long a session is closed whose queue is full, and whose other end reads nothing.
+    /// Default: 30 s.
+    pub stall_timeout: Duration,
+}
+
+impl Default for PeerConfig {
+    fn default() -> Self {
+        Self {
+            network: "tcp".to_owned(),
+            local_ip: None,
+            listen_port: None,
+            default_dial_timeout: Duration::ZERO,
+            redial_times: 0,
+            default_body_codec: "json".to_owned(),
+            default_session_age: Duration::ZERO,
+            default_context_age: Duration::ZERO,
+            slow_comet_duration: Duration::ZERO,
+            print_detail: false,
+            count_time: false,
+            limits: Limits::default(),
+            socket: SocketOptions::default(),
+            default_call_timeout: None,
+            handshake_timeout: Duration::from_secs(5),
+            handshake_message_limit: 16 * 1024,
+            queue_limit: 4 * 1024 * 1024,
+            reply_queue_limit: 8 * 1024 * 1024,
+            max_running_handlers: 4096,
+            max_calls_in_flight: 65536,
+            stall_timeout: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Plugins that come with the framework.
+
+mod ignore_case;
+
+pub use ignore_case::IgnoreCase;

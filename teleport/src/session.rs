@@ -1,0 +1,233 @@
+//! Sessions: connections that are being read, and on which either side calls and pushes.
+//!
+//! A session is one task, which reads, runs handlers where their messages stand, and looks after
+//! the outbound queue, and one shared block of state, which [`Session`] is a handle to.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::{RwLockReadGuard, RwLockWriteGuard};
+
+use crate::codec::ToBody;
+use crate::error::Error;
+use crate::peer::Peer;
+use crate::read_lock;
+use crate::socket::Address;
+use crate::swap::Swap;
+use crate::write_lock;
+
+mod answer;
+mod batch;
+mod call;
+mod caller;
+mod calls;
+mod dispatch;
+mod hub;
+mod inner;
+mod log;
+mod outbound;
+mod pre;
+mod push;
+mod scratch;
+mod slow;
+mod sweep;
+mod task;
+
+pub use call::{Call, CallCmd, CallFuture, Reply};
+pub use caller::{Caller, CallerExt, RawReply, Request};
+pub(crate) use hub::Hub;
+pub use hub::{Broadcast, Sessions};
+pub(crate) use inner::{Bounds, Inner};
+pub(crate) use log::Style as LogStyle;
+pub use pre::PreSession;
+pub use push::{Push, PushFuture};
+pub(crate) use sweep::Sweeper;
+
+/// A connection on which either side calls and pushes. A cheap handle: clones are the same
+/// session.
+///
+/// Dropping the last handle does not close the connection; [`close`](Self::close) does, or the
+/// other end, or the closing of the peer.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn run(cli: teleport::Peer) -> Result<(), teleport::Error> {
+/// let session = cli.dial("127.0.0.1:9090").await?;
+/// let sum: i64 = session.call("/math/add", [1, 2, 3]).await?;
+/// session.push("/push/status", "added").await?;
+/// session.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Session(pub(crate) Arc<Inner>);
+
+impl Session {
+    /// The peer that this session belongs to.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        self.0.peer()
+    }
+
+    /// The name of the session on its peer: the address of the other end for a session that was
+    /// accepted, the local address for one that was dialled, until it is set.
+    #[must_use]
+    pub fn id(&self) -> Arc<str> {
+        self.0.id()
+    }
+
+    /// Gives the session another name, under which its peer finds it. A session that has the name
+    /// already is closed, as when somebody logs in a second time.
+    pub fn set_id(&self, id: impl AsRef<str>) {
+        self.0.set_id(id.as_ref());
+    }
+
+    /// The local address.
+    #[must_use]
+    pub fn local_address(&self) -> &Address {
+        &self.0.local
+    }
+
+    /// The address of the other end.
+    #[must_use]
+    pub fn remote_address(&self) -> &Address {
+        &self.0.remote
+    }
+
+    /// The id and the name of the protocol that is spoken.
+    #[must_use]
+    pub fn proto(&self) -> (u8, &'static str) {
+        self.0.proto
+    }
+
+    /// Data of the session's own, to be read. Holds a lock: do not keep it across an `await`.
+    pub fn swap(&self) -> RwLockReadGuard<'_, Swap> {
+        read_lock(&self.0.swap)
+    }
+
+    /// Data of the session's own, to be changed. Holds a lock: do not keep it across an `await`.
+    pub fn swap_mut(&self) -> RwLockWriteGuard<'_, Swap> {
+        write_lock(&self.0.swap)
+    }
+
+    /// Whether calls and pushes can be made.
+    #[must_use]
+    #[doc(alias = "is_ok")]
+    pub fn health(&self) -> bool {
+        self.0.is_open()
+    }
+
+    /// How many calls of this side wait for their reply.
+    #[must_use]
+    pub fn calls_in_flight(&self) -> usize {
+        self.0.calls.in_flight()
+    }
+
+    /// How many handlers of this session are waiting for something.
+    #[must_use]
+    pub fn running_handlers(&self) -> usize {
+        self.0.running()
+    }
+
+    /// How many bytes wait to be written.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.0.out.queued()
+    }
+
+    /// The memory that the session holds for bytes to be read, written, or replied, in bytes:
+    /// nothing, when it is idle.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.0.held()
+    }
+
+    /// Calls the other peer.
+    ///
+    /// Await what this returns for the body of the reply, or set more about the call first; see
+    /// [`Call`]. `R` is what the reply's body is decoded into.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future frees the call's place at once; a reply that arrives later finds
+    /// nobody. The other peer may have handled the call.
+    pub fn call<'a, R>(
+        &'a self,
+        uri: &'a str,
+        body: impl ToBody + 'a,
+    ) -> Call<'a, R, impl ToBody + 'a> {
+        Call::new(self, uri, body)
+    }
+
+    /// Pushes to the other peer, which gives no answer.
+    ///
+    /// Await what this returns, or set more about the push first; see [`Push`]. It is done when
+    /// the message is written or queued behind others.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is done, the message was either queued as a whole or not at all.
+    pub fn push<'a>(&'a self, uri: &'a str, body: impl ToBody + 'a) -> Push<'a, impl ToBody + 'a> {
+        Push::new(self, uri, body)
+    }
+
+    /// Closes the session in good order: no new calls; handlers that run finish and reply, the
+    /// calls of this side get their replies; then what is queued is written, and the connection
+    /// is shut. Returns when all of this is done.
+    ///
+    /// # Cancel safety
+    ///
+    /// The closing goes on when the future is dropped.
+    pub async fn close(&self) {
+        self.0.begin_close("closed by this side");
+        self.closed().await;
+    }
+
+    /// Closes the connection at once. Calls in flight fail, and replies of running handlers are
+    /// lost.
+    pub fn abort(&self) {
+        self.0.abort("closed by this side at once");
+    }
+
+    /// Waits until the session is closed, by whomever.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+
+    /// Why the session was closed; `None` while it is open.
+    #[must_use]
+    pub fn close_reason(&self) -> Option<String> {
+        self.0.close_reason()
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    #[cold]
+    pub(crate) fn closed_error(&self) -> Error {
+        let why = self
+            .0
+            .close_reason()
+            .unwrap_or_else(|| "the session is closing".to_owned());
+        Error::closed(format!(
+            "the session with {} is closed: {why}",
+            self.0.remote
+        ))
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .field("local", &self.0.local)
+            .field("remote", &self.0.remote)
+            .field("open", &self.0.is_open())
+            .finish()
+    }
+}

@@ -1,0 +1,277 @@
+//! Replies: what becomes of the outcome of a call's handler.
+//!
+//! What a reply needs to find its call lives here, outside of the handler's future, so that a
+//! handler that panics or is cancelled is answered for.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::inner::{Inner, Payload, Running};
+use super::log::Record;
+use super::outbound::When;
+use crate::codec;
+use crate::context::CallCtx;
+use crate::error::{Error, ErrorKind};
+use crate::message::{Head, Meta, Mtype, Seq};
+use crate::private::ReplyBody;
+use crate::rerror::Rerror;
+use crate::router::handler::CallOutcome;
+use crate::xfer::XferPipe;
+
+/// What a reply needs to find its call.
+#[derive(Debug)]
+pub(super) struct Answer {
+    seq: Seq,
+    xfer: XferPipe,
+    record: Option<Box<Record>>,
+}
+
+/// A reply that is ready but for its bytes.
+struct Draft<'a> {
+    meta: Option<&'a Meta>,
+    codec: u8,
+    added: &'a [u8],
+}
+
+impl Answer {
+    #[inline]
+    pub(super) fn new(head: &Head<'_>, record: Option<Box<Record>>) -> Self {
+        Self {
+            seq: Seq::from(head.seq),
+            xfer: XferPipe::from_wire(head.xfer),
+            record,
+        }
+    }
+
+    pub(super) fn seq(&self) -> &Seq {
+        &self.seq
+    }
+
+    pub(super) fn record(&mut self) -> Option<&mut Record> {
+        self.record.as_deref_mut()
+    }
+
+    /// The filters of the reply: those of the call, then those that the handler added.
+    pub(super) fn pipe(&self, added: &[u8]) -> XferPipe {
+        if added.is_empty() {
+            return self.xfer.clone();
+        }
+        let ids: Vec<u8> = self.xfer.ids().iter().chain(added).copied().collect();
+        XferPipe::from_wire(&ids)
+    }
+
+    /// Sends the outcome of a handler.
+    pub(super) fn send(
+        mut self,
+        inner: &Arc<Inner>,
+        ctx: Option<&CallCtx>,
+        result: Result<&mut dyn ReplyBody, Rerror>,
+    ) {
+        let error = match result {
+            Ok(body) => self.send_body(inner, ctx, body).err(),
+            Err(rerror) => Some(rerror),
+        };
+        if let Some(rerror) = &error {
+            self.send_error(inner, ctx, rerror);
+        }
+        self.log(inner, error.as_ref());
+    }
+
+    /// Sends an error that no handler was asked about.
+    pub(super) fn refuse(mut self, inner: &Arc<Inner>, rerror: &Rerror) {
+        self.send_error(inner, None, rerror);
+        self.log(inner, Some(rerror));
+    }
+
+    pub(super) fn log(&mut self, inner: &Inner, error: Option<&Rerror>) {
+        if let Some(record) = self.record.take() {
+            record.write(&inner.remote, error);
+        }
+    }
+
+    fn send_body(
+        &mut self,
+        inner: &Arc<Inner>,
+        ctx: Option<&CallCtx>,
+        body: &mut dyn ReplyBody,
+    ) -> Result<(), Rerror> {
+        let codec = ctx.map_or(codec::NONE, CallCtx::reply_body_codec);
+        let draft = Draft {
+            meta: ctx.map(CallCtx::reply_meta).filter(|meta| !meta.is_empty()),
+            codec,
+            added: ctx.map_or(&[], |ctx| ctx.added_xfer().ids()),
+        };
+        let ready = body.take_bytes();
+        let sent = catch_unwind(AssertUnwindSafe(|| match &ready {
+            Some(bytes) => self.write(inner, &draft, Payload::Bytes(bytes)),
+            None => {
+                let codecs = &inner.env().codecs;
+                let mut encode = |dst: &mut BytesMut| body.encode(codecs, codec, dst);
+                self.write(inner, &draft, Payload::Encode(&mut encode))
+            }
+        }));
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.kind() == ErrorKind::Closed => {
+                lost(inner, &self.seq);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(unencodable(&error)),
+            Err(panic) => Err(Rerror::internal(crate::panic_text(&*panic))),
+        }
+    }
+
+    fn send_error(&mut self, inner: &Arc<Inner>, ctx: Option<&CallCtx>, rerror: &Rerror) {
+        let mut meta = ctx.map(|ctx| ctx.reply_meta().clone()).unwrap_or_default();
+        rerror.set_meta(&mut meta);
+        let draft = Draft {
+            meta: Some(&meta),
+            codec: codec::NONE,
+            added: ctx.map_or(&[], |ctx| ctx.added_xfer().ids()),
+        };
+        if let Err(error) = self.write(inner, &draft, Payload::Bytes(&Bytes::new())) {
+            if error.kind() == ErrorKind::Closed {
+                lost(inner, &self.seq);
+                return;
+            }
+            // The error itself does not fit, by its text or by the metadata beside it.
+            let mut meta = Meta::new();
+            Rerror::from_code(rerror.code()).set_meta(&mut meta);
+            let draft = Draft {
+                meta: Some(&meta),
+                codec: codec::NONE,
+                added: &[],
+            };
+            if let Err(error) = self.write(inner, &draft, Payload::Bytes(&Bytes::new())) {
+                inner.fail(format!("a reply cannot be sent: {}", error.chain()));
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        inner: &Arc<Inner>,
+        draft: &Draft<'_>,
+        payload: Payload<'_>,
+    ) -> Result<(), Error> {
+        let meta = draft.meta.map(Meta::encoded).unwrap_or_default();
+        let pipe;
+        let xfer = if draft.added.is_empty() {
+            self.xfer.ids()
+        } else {
+            pipe = self.pipe(draft.added);
+            pipe.ids()
+        };
+        let head = Head {
+            seq: self.seq.as_bytes(),
+            mtype: Mtype::REPLY,
+            uri: &[],
+            meta: &meta,
+            body_codec: draft.codec,
+            xfer,
+        };
+        let size = match self.record.as_deref_mut() {
+            None => deliver(inner, &head, payload)?,
+            Some(record) => {
+                // The line shows the body, so it is made apart.
+                let mut bytes = BytesMut::new();
+                let body = match payload {
+                    Payload::Bytes(bytes) => bytes.clone(),
+                    Payload::Encode(encode) => {
+                        encode(&mut bytes).map_err(Error::encode)?;
+                        bytes.freeze()
+                    }
+                };
+                record.add_detail("send", &head, &body);
+                deliver(inner, &head, Payload::Bytes(&body))?
+            }
+        };
+        if let Some(record) = self.record.as_deref_mut() {
+            record.set_sent(size);
+        }
+        Ok(())
+    }
+}
+
+/// Hands a reply to the batch or the queue. When the queue is at its hard mark the reply waits
+/// for room in a task of its own, and counts as a handler that runs; the read loop goes on.
+pub(super) fn deliver(
+    inner: &Arc<Inner>,
+    head: &Head<'_>,
+    payload: Payload<'_>,
+) -> Result<usize, Error> {
+    if inner.out.queued() < inner.bounds.hard_queue {
+        return inner.send_reply(head, payload);
+    }
+    let mut buffer = BytesMut::new();
+    let body = inner
+        .pack(head, payload, &mut buffer)
+        .map_err(super::inner::pack_error)?;
+    let size = buffer.len() + body.as_ref().map_or(0, Bytes::len);
+    let running = inner.count_running();
+    tokio::spawn(async move {
+        let session = running.session();
+        session.0.out.wait_for_room().await;
+        if session.0.put(&buffer, body.as_ref(), When::Soon).is_err() {
+            tracing::debug!(remote = %session.0.remote, "a reply was lost with its connection");
+        }
+        drop(running);
+    });
+    Ok(size)
+}
+
+#[cold]
+fn lost(inner: &Inner, seq: &Seq) {
+    tracing::warn!(remote = %inner.remote, %seq, "a reply was lost: the connection is closed");
+}
+
+/// A result that cannot be encoded is error 500 with the encoder's text.
+#[cold]
+fn unencodable(error: &Error) -> Rerror {
+    use std::error::Error as _;
+    let text = error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    Rerror::internal(text)
+}
+
+/// Answers for a handler that waits: whatever becomes of its future, the caller is told.
+#[derive(Debug)]
+pub(super) struct Owed {
+    running: Running,
+    answer: Option<Answer>,
+}
+
+impl Owed {
+    pub(super) fn new(running: Running, answer: Answer) -> Self {
+        Self {
+            running,
+            answer: Some(answer),
+        }
+    }
+
+    pub(super) fn settle(mut self, (ctx, result): CallOutcome) {
+        if let Some(answer) = self.answer.take() {
+            let inner = &self.running.session().0;
+            match result {
+                Ok(mut body) => answer.send(inner, ctx.as_ref(), Ok(&mut *body)),
+                Err(rerror) => answer.send(inner, ctx.as_ref(), Err(rerror)),
+            }
+        }
+    }
+
+    pub(super) fn answer(&mut self) -> Option<Answer> {
+        self.answer.take()
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if let Some(answer) = self.answer.take() {
+            let rerror = Rerror::internal("the handler was cancelled before it was done");
+            answer.refuse(&self.running.session().0, &rerror);
+        }
+    }
+}

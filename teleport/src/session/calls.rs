@@ -1,0 +1,408 @@
+//! The calls in flight of a session: who waits for which reply.
+//!
+//! The counter in a sequence text picks a slot of a table whose length is a power of two, and the
+//! slot remembers the counter, so that a late reply misses. Sequences set by hand, and counters
+//! whose slot is taken, are kept in a small map beside it.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::scratch;
+use crate::lock;
+use crate::message::{Meta, Seq, seq::counter_of};
+use crate::rerror::Rerror;
+use crate::xfer::XferPipe;
+
+/// The table never has more slots than this; more calls go into the map.
+const MAX_SLOTS: usize = 1 << 16;
+const FIRST_SLOTS: usize = 4;
+
+/// A counter that no sequence text has.
+const FREE: u64 = u64::MAX;
+
+/// Names a call in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Counter(u64),
+    Text(Seq),
+}
+
+/// A reply as it arrived.
+#[derive(Debug)]
+pub(super) struct ReplyIn {
+    pub(super) body_codec: u8,
+    pub(super) meta: Meta,
+    pub(super) xfer: XferPipe,
+    pub(super) body: ReplyBytes,
+    pub(super) size: usize,
+    /// What a plugin made of it.
+    pub(super) refused: Option<Rerror>,
+}
+
+/// The body of a reply: copied when small, else a part of what was read.
+#[derive(Debug)]
+pub(super) enum ReplyBytes {
+    Copied(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl ReplyBytes {
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Copied(bytes) => bytes.into(),
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Gives a copy's memory back to the thread.
+    pub(super) fn recycle(self) {
+        if let Self::Copied(bytes) = self {
+            scratch::give_reply(bytes);
+        }
+    }
+}
+
+/// Why a call ended without a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Closed,
+    TimedOut,
+}
+
+/// Why a call was not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    Closed,
+    Full,
+    SeqInFlight,
+}
+
+pub(super) struct Calls {
+    state: Mutex<State>,
+    max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    table: Vec<Slot>,
+    side: HashMap<Seq, Slot>,
+    in_flight: usize,
+    closed: bool,
+}
+
+struct Slot {
+    counter: u64,
+    waker: Option<Waker>,
+    reply: Option<ReplyIn>,
+    /// A buffer for the next reply, exchanged for the one that was taken.
+    spare: Vec<u8>,
+    deadline: Option<Instant>,
+    timed_out: bool,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            counter: FREE,
+            waker: None,
+            reply: None,
+            spare: Vec::new(),
+            deadline: None,
+            timed_out: false,
+        }
+    }
+}
+
+impl Slot {
+    fn occupy(&mut self, counter: u64, waker: Option<Waker>, deadline: Option<Instant>) {
+        (self.counter, self.waker, self.deadline) = (counter, waker, deadline);
+        self.timed_out = false;
+        self.reply = None;
+    }
+
+    fn vacate(&mut self) {
+        (self.counter, self.waker, self.deadline, self.reply) = (FREE, None, None, None);
+    }
+}
+
+impl State {
+    fn index(&self, counter: u64) -> usize {
+        // The table's length is a power of two that fits in a `usize`.
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "the mask cuts it below the length"
+        )]
+        let index = counter as usize & self.table.len().wrapping_sub(1);
+        index
+    }
+
+    fn slot(&mut self, key: &Key) -> Option<&mut Slot> {
+        match key {
+            Key::Counter(counter) => {
+                let index = self.index(*counter);
+                self.table
+                    .get_mut(index)
+                    .filter(|slot| slot.counter == *counter)
+            }
+            Key::Text(seq) => self.side.get_mut(seq),
+        }
+    }
+
+    /// Makes room in the table before it is so full that counters collide often.
+    fn grow(&mut self) {
+        let length = (self.table.len() * 2).clamp(FIRST_SLOTS, MAX_SLOTS);
+        let old = std::mem::take(&mut self.table);
+        self.table.resize_with(length, Slot::default);
+        for slot in old {
+            if slot.counter != FREE {
+                // Two counters that differed in the old mask differ in the longer one.
+                let index = self.index(slot.counter);
+                if let Some(place) = self.table.get_mut(index) {
+                    *place = slot;
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &Key) -> bool {
+        match key {
+            Key::Counter(_) => {
+                let Some(slot) = self.slot(key) else {
+                    return false;
+                };
+                slot.vacate();
+            }
+            Key::Text(seq) => {
+                if self.side.remove(seq).is_none() {
+                    return false;
+                }
+            }
+        }
+        self.in_flight -= 1;
+        if self.in_flight == 0 {
+            self.rest();
+        }
+        true
+    }
+
+    /// An idle session keeps no reply buffers and no large table.
+    fn rest(&mut self) {
+        if self.table.len() > FIRST_SLOTS {
+            self.table = Vec::new();
+        } else {
+            for slot in &mut self.table {
+                scratch::give_reply(std::mem::take(&mut slot.spare));
+            }
+        }
+        if self.side.capacity() > FIRST_SLOTS {
+            self.side = HashMap::new();
+        }
+    }
+}
+
+impl Calls {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            state: Mutex::new(State::default()),
+            max,
+        }
+    }
+
+    /// Takes a call in under a number of this session's counter.
+    pub(super) fn insert(
+        &self,
+        counter: u64,
+        waker: Option<Waker>,
+        deadline: Option<Instant>,
+    ) -> Result<Key, NotTaken> {
+        let mut state = lock(&self.state);
+        self.check(&state)?;
+        if state.in_flight * 2 >= state.table.len() && state.table.len() < MAX_SLOTS {
+            state.grow();
+        }
+        if !state.side.is_empty() && state.side.contains_key(&Seq::from_counter(counter)) {
+            return Err(NotTaken::SeqInFlight);
+        }
+        let index = state.index(counter);
+        let key = match state.table.get_mut(index) {
+            Some(slot) if slot.counter == counter => return Err(NotTaken::SeqInFlight),
+            Some(slot) if slot.counter == FREE => {
+                slot.occupy(counter, waker, deadline);
+                Key::Counter(counter)
+            }
+            _ => {
+                let seq = Seq::from_counter(counter);
+                let mut slot = Slot::default();
+                slot.occupy(counter, waker, deadline);
+                state.side.insert(seq.clone(), slot);
+                Key::Text(seq)
+            }
+        };
+        state.in_flight += 1;
+        Ok(key)
+    }
+
+    /// Takes a call in under a sequence text that no counter gives.
+    pub(super) fn insert_text(
+        &self,
+        seq: Seq,
+        waker: Option<Waker>,
+        deadline: Option<Instant>,
+    ) -> Result<Key, NotTaken> {
+        let mut state = lock(&self.state);
+        self.check(&state)?;
+        if state.side.contains_key(&seq) {
+            return Err(NotTaken::SeqInFlight);
+        }
+        let mut slot = Slot::default();
+        slot.occupy(FREE - 1, waker, deadline);
+        state.side.insert(seq.clone(), slot);
+        state.in_flight += 1;
+        Ok(Key::Text(seq))
+    }
+
+    fn check(&self, state: &State) -> Result<(), NotTaken> {
+        if state.closed {
+            Err(NotTaken::Closed)
+        } else if state.in_flight >= self.max {
+            Err(NotTaken::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Hands a reply to its call. `make` gets a buffer to copy a body into. `None`: nobody waits
+    /// for it.
+    pub(super) fn deliver(
+        &self,
+        seq: &[u8],
+        make: impl FnOnce(Vec<u8>) -> ReplyIn,
+    ) -> Option<Option<Waker>> {
+        let counter = counter_of(seq);
+        let mut state = lock(&self.state);
+        let by_counter = counter
+            .map(Key::Counter)
+            .filter(|key| state.slot(key).is_some());
+        let slot = match &by_counter {
+            Some(key) => state.slot(key),
+            None if state.side.is_empty() => None,
+            None => state.side.get_mut(&Seq::from(seq)),
+        }?;
+        if slot.reply.is_some() || slot.timed_out {
+            return None;
+        }
+        let mut spare = std::mem::take(&mut slot.spare);
+        if spare.capacity() == 0 {
+            spare = scratch::take_reply();
+        }
+        slot.reply = Some(make(spare));
+        Some(slot.waker.take())
+    }
+
+    /// Looks for the reply of a call; the call is over when this is ready.
+    pub(super) fn poll(&self, key: &Key, cx: &Context<'_>) -> Poll<Result<ReplyIn, Ended>> {
+        let mut state = lock(&self.state);
+        let closed = state.closed;
+        let Some(slot) = state.slot(key) else {
+            return Poll::Ready(Err(Ended::Closed));
+        };
+        let result = match slot.reply.take() {
+            Some(reply) => Ok(reply),
+            None if slot.timed_out => Err(Ended::TimedOut),
+            None if closed => Err(Ended::Closed),
+            None => {
+                match &slot.waker {
+                    Some(waker) if waker.will_wake(cx.waker()) => {}
+                    _ => slot.waker = Some(cx.waker().clone()),
+                }
+                return Poll::Pending;
+            }
+        };
+        if matches!(&result, Ok(reply) if matches!(reply.body, ReplyBytes::Copied(_))) {
+            slot.spare = scratch::take_reply();
+        }
+        state.remove(key);
+        Poll::Ready(result)
+    }
+
+    /// Forgets a call; its reply will find nobody. Tells whether it was still there.
+    pub(super) fn remove(&self, key: &Key) -> bool {
+        lock(&self.state).remove(key)
+    }
+
+    /// Whether a call of this counter waits for its reply.
+    pub(super) fn has(&self, counter: u64) -> bool {
+        let mut state = lock(&self.state);
+        state.slot(&Key::Counter(counter)).is_some()
+            || (!state.side.is_empty() && state.side.contains_key(&Seq::from_counter(counter)))
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        lock(&self.state).in_flight
+    }
+
+    /// Ends all calls that have no reply yet, and takes no more.
+    pub(super) fn close(&self) {
+        let mut wakers = Vec::new();
+        {
+            let mut state = lock(&self.state);
+            state.closed = true;
+            let State { table, side, .. } = &mut *state;
+            let slots = table.iter_mut().chain(side.values_mut());
+            wakers.extend(slots.filter_map(|slot| slot.waker.take()));
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Times out the calls whose deadline has passed, and tells the earliest that has not.
+    pub(super) fn sweep(&self, now: Instant) -> Option<Instant> {
+        let mut wakers = Vec::new();
+        let mut next = None;
+        {
+            let mut state = lock(&self.state);
+            let State { table, side, .. } = &mut *state;
+            for slot in table.iter_mut().chain(side.values_mut()) {
+                let Some(deadline) = slot.deadline else {
+                    continue;
+                };
+                if slot.timed_out || slot.reply.is_some() {
+                    continue;
+                }
+                if deadline <= now {
+                    slot.timed_out = true;
+                    wakers.extend(slot.waker.take());
+                } else {
+                    next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));
+                }
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        next
+    }
+
+    /// How much memory is held for replies to come.
+    pub(super) fn held(&self) -> usize {
+        let state = lock(&self.state);
+        let spare: usize = state.table.iter().map(|slot| slot.spare.capacity()).sum();
+        spare + state.table.capacity() * size_of::<Slot>()
+    }
+}
+
+impl std::fmt::Debug for Calls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calls")
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}

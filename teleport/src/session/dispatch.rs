@@ -1,0 +1,407 @@
+//! From a frame to its handler, the direct way: no plugin has a say before the reply.
+//!
+//! A message goes straight from the read buffer into its handler, which is polled where the
+//! message stands. Whatever has to wait, and whatever a plugin looks at, moves on elsewhere
+//! ([`super::slow`]); the read loop goes on with the next message.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+
+use super::Session;
+use super::answer::{Answer, Owed};
+use super::calls::{ReplyBytes, ReplyIn};
+use super::inner::Inner;
+use super::log::{self, Kind, Record};
+use super::slow;
+use crate::codec::{self, BodyRef};
+use crate::context::{CallCtx, PushCtx, Received};
+use crate::message::{Frame, Head, Meta, Mtype, seq, uri};
+use crate::plugin::Hooks;
+use crate::rerror::{Rerror, code};
+use crate::router::handler::{CallHandler, DecodeFail, PushOutcome, Started, Step};
+use crate::router::{Entry, Tables};
+use crate::xfer::XferPipe;
+
+/// A body from this size on is handed to whoever keeps it as a part of what was read.
+pub(super) const SHARE_FROM: usize = 4 * 1024;
+
+const EARLY_CALL: Hooks = Hooks::PRE_READ_HEADER.union(Hooks::POST_READ_CALL_HEADER);
+const EARLY_PUSH: Hooks = Hooks::PRE_READ_HEADER.union(Hooks::POST_READ_PUSH_HEADER);
+const ANY_REPLY: Hooks = Hooks::PRE_READ_HEADER
+    .union(Hooks::POST_READ_REPLY_HEADER)
+    .union(Hooks::PRE_READ_REPLY_BODY)
+    .union(Hooks::POST_READ_REPLY_BODY);
+
+/// Why reading has to end.
+pub(super) struct Stop(pub(super) String);
+
+/// Works through the frames of one read.
+pub(super) struct Dispatch<'a> {
+    pub(super) inner: &'a Arc<Inner>,
+    pub(super) tables: &'a Arc<Tables>,
+    pub(super) logging: bool,
+    /// The callers whose replies came in this batch.
+    pub(super) wakers: Wakers<'a>,
+}
+
+/// Wakes callers. When a batch brings more than one reply their next calls are a burst: the
+/// session's task then promises to write for all of them, before the first is woken.
+pub(super) struct Wakers<'a> {
+    inner: &'a Inner,
+    first: Option<Waker>,
+    promised: bool,
+}
+
+impl<'a> Wakers<'a> {
+    pub(super) fn new(inner: &'a Inner) -> Self {
+        Self {
+            inner,
+            first: None,
+            promised: false,
+        }
+    }
+
+    fn wake(&mut self, waker: Waker) {
+        if self.promised {
+            waker.wake();
+        } else if let Some(first) = self.first.take() {
+            self.inner.out.promise();
+            self.promised = true;
+            first.wake();
+            waker.wake();
+        } else {
+            self.first = Some(waker);
+        }
+    }
+
+    /// Wakes the only one; tells whether a promise was made.
+    pub(super) fn finish(mut self) -> bool {
+        if let Some(first) = self.first.take() {
+            first.wake();
+        }
+        self.promised
+    }
+}
+
+impl Dispatch<'_> {
+    /// Takes one message. `shared` is the read buffer, when parts of it may be kept.
+    pub(super) fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        size: usize,
+        body: BodyRef<'_>,
+    ) -> Result<(), Stop> {
+        match frame.head.mtype {
+            Mtype::CALL => self.call(&frame.head, size, body),
+            Mtype::REPLY => {
+                self.reply(&frame.head, size, body);
+                Ok(())
+            }
+            Mtype::PUSH => self.push(&frame.head, size, body),
+            Mtype(other) => Err(Stop(format!(
+                "a message of type {other} came, which is no CALL, REPLY or PUSH"
+            ))),
+        }
+    }
+
+    fn record(
+        &self,
+        kind: Kind,
+        head: &Head<'_>,
+        size: usize,
+        body: BodyRef<'_>,
+    ) -> Option<Box<Record>> {
+        self.logging
+            .then(|| {
+                Record::new(
+                    kind,
+                    self.inner.shared.log_style(),
+                    head,
+                    body.as_slice(),
+                    size,
+                )
+            })
+            .map(Box::new)
+    }
+
+    fn received(&self, head: &Head<'_>, size: usize) -> Received {
+        Received::new(Session(Arc::clone(self.inner)), head, size)
+    }
+
+    /// Why a message that needs a handler cannot have one now.
+    fn overload(&self) -> Option<Rerror> {
+        if self.inner.running() >= self.inner.bounds.running {
+            let reason = "too many calls of this session are running; call again later";
+            return Some(Rerror::from_code(code::SERVICE_UNAVAILABLE).with_reason(reason));
+        }
+        if !self.inner.is_open() {
+            let reason = "the session is closing";
+            return Some(Rerror::from_code(code::SERVICE_UNAVAILABLE).with_reason(reason));
+        }
+        None
+    }
+
+    fn call(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
+        let answer = Answer::new(head, self.record(Kind::CallHandle, head, size, body));
+        if let Some(rerror) = self.overload() {
+            answer.refuse(self.inner, &rerror);
+            if self.inner.out.queued() >= self.inner.bounds.hard_queue.saturating_mul(2) {
+                return Err(Stop(
+                    "the other end calls, but does not read the replies".to_owned(),
+                ));
+            }
+            return Ok(());
+        }
+        if self.tables.hooks.any(EARLY_CALL) {
+            let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+            slow::start(slow::call(job, answer, self.inner));
+            return Ok(());
+        }
+        let found = match uri::plain_path(head.uri) {
+            Some(path) => self.tables.calls.find(path).map(|entry| (entry, None)),
+            None => {
+                let received = self.received(head, size);
+                let path = received.uri().path_bytes();
+                if path.is_empty() {
+                    answer.refuse(self.inner, &invalid_uri());
+                    return Ok(());
+                }
+                self.tables
+                    .calls
+                    .find(path)
+                    .map(|entry| (entry, Some(received)))
+            }
+        };
+        let Some((entry, received)) = found else {
+            not_found(self.inner, self.tables, head.uri);
+            answer.refuse(self.inner, &Rerror::not_found());
+            return Ok(());
+        };
+        let received = received.unwrap_or_else(|| self.received(head, size));
+        if entry.direct {
+            return self.run(entry, CallCtx::new(received), answer, body);
+        }
+        let job = slow::Job::new(received, body.to_bytes(), self.tables);
+        let own_task = entry.mode != crate::router::RunMode::Inline;
+        let future = slow::routed_call(job, Arc::clone(entry), answer, self.inner);
+        if own_task {
+            slow::spawn(future)
+        } else {
+            slow::start(future)
+        }
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        entry: &Entry<dyn CallHandler>,
+        ctx: CallCtx,
+        answer: Answer,
+        body: BodyRef<'_>,
+    ) -> Result<(), Stop> {
+        let inner = self.inner;
+        let mut answer = Some(answer);
+        let started = entry
+            .handler
+            .start(&inner.env().codecs, ctx, body, &mut |ctx, result| {
+                if let Some(answer) = answer.take() {
+                    answer.send(inner, ctx.as_ref(), result);
+                }
+            });
+        let Some(answer) = answer else { return Ok(()) };
+        match started {
+            Started::Answered => {}
+            Started::Undecoded(ctx, fail) => return undecoded(inner, &ctx, answer, &fail),
+            Started::Pending(future) => {
+                let owed = Owed::new(inner.count_running(), answer);
+                tokio::spawn(async move { owed.settle(future.await) });
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
+        let record = self.record(Kind::PushHandle, head, size, body);
+        if let Some(rerror) = self.overload() {
+            push_done(self.inner, record, head.uri, Some(&rerror));
+            return Ok(());
+        }
+        if self.tables.hooks.any(EARLY_PUSH) {
+            let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+            slow::start(slow::push(job, record, self.inner));
+            return Ok(());
+        }
+        let found = match uri::plain_path(head.uri) {
+            Some(path) => self.tables.pushes.find(path).map(|entry| (entry, None)),
+            None => {
+                let received = self.received(head, size);
+                let path = received.uri().path_bytes();
+                if path.is_empty() {
+                    push_done(self.inner, record, head.uri, Some(&invalid_uri()));
+                    return Ok(());
+                }
+                self.tables
+                    .pushes
+                    .find(path)
+                    .map(|entry| (entry, Some(received)))
+            }
+        };
+        let Some((entry, received)) = found else {
+            push_done(self.inner, record, head.uri, Some(&Rerror::not_found()));
+            return Ok(());
+        };
+        let received = received.unwrap_or_else(|| self.received(head, size));
+        if !entry.direct {
+            let job = slow::Job::new(received, body.to_bytes(), self.tables);
+            let own_task = entry.mode != crate::router::RunMode::Inline;
+            let future = slow::routed_push(job, Arc::clone(entry), record, self.inner);
+            if own_task {
+                slow::spawn(future)
+            } else {
+                slow::start(future)
+            }
+            return Ok(());
+        }
+        match entry
+            .handler
+            .start(&self.inner.env().codecs, PushCtx::new(received), body)
+        {
+            Ok(Step::Done((_, result))) => {
+                push_done(self.inner, record, head.uri, result.as_ref().err());
+            }
+            Ok(Step::Pending(future)) => {
+                let running = self.inner.count_running();
+                let uri: Box<[u8]> = head.uri.into();
+                tokio::spawn(async move {
+                    let (_, result): PushOutcome = future.await;
+                    push_done(&running.session().0, record, &uri, result.as_ref().err());
+                });
+            }
+            Err((ctx, fail)) => {
+                let rerror = fail.to_rerror();
+                push_done(self.inner, record, head.uri, Some(&rerror));
+                if ctx.body_codec() == codec::NONE {
+                    return Err(no_codec(&rerror));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, head: &Head<'_>, size: usize, body: BodyRef<'_>) {
+        if self.tables.hooks.any(ANY_REPLY) {
+            let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+            slow::start(slow::reply(job, self.inner));
+            return;
+        }
+        let delivered = self.inner.calls.deliver(head.seq, |buffer| ReplyIn {
+            body_codec: head.body_codec,
+            meta: if head.meta.is_empty() {
+                Meta::new()
+            } else {
+                Meta::from_encoded(Bytes::copy_from_slice(head.meta))
+            },
+            xfer: XferPipe::from_wire(head.xfer),
+            body: keep(body, buffer),
+            size,
+            refused: None,
+        });
+        match delivered {
+            Some(Some(waker)) => self.wakers.wake(waker),
+            Some(None) => {}
+            None => stray(self.inner, head.seq),
+        }
+    }
+}
+
+/// Keeps the body of a reply: a small one is copied, so that it does not pin what was read.
+fn keep(body: BodyRef<'_>, mut buffer: Vec<u8>) -> ReplyBytes {
+    if body.as_slice().len() >= SHARE_FROM {
+        return ReplyBytes::Shared(body.to_bytes());
+    }
+    buffer.clear();
+    buffer.extend_from_slice(body.as_slice());
+    ReplyBytes::Copied(buffer)
+}
+
+#[cold]
+pub(super) fn stray(inner: &Inner, seq: &[u8]) {
+    tracing::debug!(
+        remote = %inner.remote,
+        seq = %seq::Seq::from(seq),
+        "a reply came that nobody waits for"
+    );
+}
+
+#[cold]
+pub(super) fn invalid_uri() -> Rerror {
+    Rerror::bad_message("invalid URI for message")
+}
+
+/// Says which route was meant, perhaps.
+#[cold]
+pub(super) fn not_found(inner: &Inner, tables: &Tables, uri: &[u8]) {
+    let uri = uri::Uri::new(uri);
+    let nearest = tables.calls.nearest(uri.path()).unwrap_or("none");
+    tracing::info!(
+        remote = %inner.remote,
+        path = %log::printable(uri.path_bytes()),
+        nearest,
+        "there is no such route for calls"
+    );
+}
+
+/// A body without a codec that does not decode ends the connection; any other is error 400.
+#[cold]
+pub(super) fn undecoded(
+    inner: &Arc<Inner>,
+    ctx: &CallCtx,
+    answer: Answer,
+    fail: &DecodeFail,
+) -> Result<(), Stop> {
+    let rerror = fail.to_rerror();
+    if ctx.body_codec() == codec::NONE {
+        return Err(no_codec(&rerror));
+    }
+    answer.refuse(inner, &rerror);
+    Ok(())
+}
+
+#[cold]
+pub(super) fn no_codec(rerror: &Rerror) -> Stop {
+    Stop(format!(
+        "a body without a codec does not decode: {}",
+        rerror.reason()
+    ))
+}
+
+/// A push is over; nobody but the log is told.
+pub(super) fn push_done(
+    inner: &Inner,
+    record: Option<Box<Record>>,
+    uri: &[u8],
+    error: Option<&Rerror>,
+) {
+    match (record, error) {
+        (Some(record), error) => record.write(&inner.remote, error),
+        (None, Some(error)) => tracing::warn!(
+            remote = %inner.remote,
+            uri = %log::printable(uri),
+            error = %error.to_string().escape_debug(),
+            "a push was not handled"
+        ),
+        (None, None) => {}
+    }
+}
+
+impl DecodeFail {
+    #[cold]
+    pub(super) fn to_rerror(&self) -> Rerror {
+        match self {
+            Self::Codec(error) => Rerror::bad_message(error.to_string()),
+            Self::Panic(text) => Rerror::internal(text.clone()),
+        }
+    }
+}

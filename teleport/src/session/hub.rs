@@ -1,0 +1,172 @@
+//! The sessions of a peer, by name.
+
+use std::fmt;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::Session;
+use super::call::encode;
+use super::inner::Inner;
+use super::push::send_ready;
+use crate::codec::ToBody;
+use crate::error::Error;
+use crate::peer::Shared;
+
+/// The table of a peer's sessions. Hands out clones only, never a lock.
+#[derive(Default)]
+pub(crate) struct Hub {
+    sessions: DashMap<Arc<str>, Arc<Inner>>,
+}
+
+impl Hub {
+    /// Puts a session in. One that had the name before is closed.
+    pub(super) fn insert(&self, inner: &Arc<Inner>) {
+        if let Some(before) = self.sessions.insert(inner.id(), Arc::clone(inner))
+            && before.number != inner.number
+        {
+            before.begin_close("another session took its id");
+        }
+    }
+
+    pub(super) fn remove(&self, inner: &Inner) {
+        self.sessions
+            .remove_if(&inner.id(), |_, there| there.number == inner.number);
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<Session> {
+        self.sessions
+            .get(id)
+            .map(|entry| Session(Arc::clone(entry.value())))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Session> {
+        self.sessions
+            .iter()
+            .map(|entry| Session(Arc::clone(entry.value())))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("len", &self.len()).finish()
+    }
+}
+
+impl Inner {
+    /// Gives the session another name.
+    pub(super) fn set_id(self: &Arc<Self>, id: &str) {
+        if &*self.id() == id {
+            return;
+        }
+        let hub = self.shared.hub();
+        hub.remove(self);
+        self.replace_id(id.into());
+        if !self.is_closed() {
+            hub.insert(self);
+        }
+    }
+}
+
+/// The sessions of a peer.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    shared: Arc<Shared>,
+}
+
+/// What became of a broadcast.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Broadcast {
+    /// How many sessions the message was written or queued for.
+    pub sent: usize,
+    /// The sessions that it was not sent to, and why. One that does not read what is queued for
+    /// it already is refused with [`ErrorKind::Busy`](crate::ErrorKind::Busy), so that it delays
+    /// no other.
+    pub failed: Vec<(Session, Error)>,
+}
+
+impl Sessions {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The session of this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Session> {
+        self.shared.hub().get(id)
+    }
+
+    /// How many there are.
+    #[must_use]
+    #[doc(alias = "count")]
+    pub fn len(&self) -> usize {
+        self.shared.hub().len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All sessions, as they are now, in no order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Session> {
+        self.shared.hub().all()
+    }
+
+    /// Visits the sessions until `visit` says `false`. They may change meanwhile.
+    pub fn range(&self, mut visit: impl FnMut(&Session) -> bool) {
+        for session in self.all() {
+            if !visit(&session) {
+                return;
+            }
+        }
+    }
+
+    /// Pushes to all sessions, in the peer's default codec; the body is encoded once.
+    ///
+    /// # Errors
+    ///
+    /// The body cannot be encoded. What fails for one session alone is in the result.
+    pub async fn broadcast(&self, uri: &str, body: impl ToBody) -> Result<Broadcast, Error> {
+        self.broadcast_in(self.shared.call_defaults().codec, uri, body, |_| true)
+            .await
+    }
+
+    /// Pushes to the sessions that `wanted` picks, in a codec; the body is encoded once.
+    ///
+    /// # Errors
+    ///
+    /// The body cannot be encoded. What fails for one session alone is in the result.
+    pub async fn broadcast_in(
+        &self,
+        codec: u8,
+        uri: &str,
+        body: impl ToBody,
+        mut wanted: impl FnMut(&Session) -> bool,
+    ) -> Result<Broadcast, Error> {
+        let mut result = Broadcast::default();
+        let mut ready = None;
+        for session in self.all() {
+            if !wanted(&session) {
+                continue;
+            }
+            let bytes = match &ready {
+                Some(bytes) => bytes,
+                None => ready.insert(encode(&session.0, codec, &body)?),
+            };
+            match send_ready(&session, uri, codec, bytes).await {
+                Ok(()) => result.sent += 1,
+                Err(error) => result.failed.push((session, error)),
+            }
+        }
+        Ok(result)
+    }
+}

@@ -1,0 +1,411 @@
+//! The state that a session's task and its handles share.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
+
+use atomic_waker::AtomicWaker;
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Notify;
+
+use super::Session;
+use super::batch;
+use super::calls::Calls;
+use super::outbound::{After, CHAIN_FROM, FLUSH_AT, Outbound, When};
+use super::scratch;
+use crate::codec::CodecError;
+use crate::error::{Error, ErrorKind};
+use crate::message::{Head, seq::COUNTERS};
+use crate::peer::{Peer, Shared};
+use crate::proto::{Body, Env, Pack, ProtoError};
+use crate::socket::Address;
+use crate::swap::Swap;
+
+/// The bounds of each session of a peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) soft_queue: usize,
+    pub(crate) hard_queue: usize,
+    pub(crate) running: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) stall: Duration,
+}
+
+const OPEN: u8 = 0;
+const CLOSING: u8 = 1;
+const FAILED: u8 = 2;
+const ABORTED: u8 = 3;
+const CLOSED: u8 = 4;
+
+/// What a session's task has to look at.
+pub(super) const LOOK_OUT: u8 = 1;
+pub(super) const LOOK_STATE: u8 = 2;
+
+pub(crate) struct Inner {
+    /// Tells this session from all others of the process.
+    pub(super) number: u64,
+    pub(super) shared: Arc<Shared>,
+    id: RwLock<Arc<str>>,
+    pub(crate) local: Address,
+    pub(crate) remote: Address,
+    pub(super) proto: (u8, &'static str),
+    pub(super) swap: RwLock<Swap>,
+    pub(super) seq: AtomicU64,
+    /// Sequence texts were set by hand.
+    pub(super) hand_set: AtomicBool,
+    pub(super) calls: Calls,
+    pub(super) out: Outbound,
+    pub(super) pack: Box<dyn Pack>,
+    pub(super) bounds: Bounds,
+    state: AtomicU8,
+    running: AtomicUsize,
+    /// The read loop stopped, because too many handlers wait.
+    pub(super) paused: AtomicBool,
+    attention: AtomicU8,
+    pub(super) waker: AtomicWaker,
+    done: Notify,
+    reason: OnceLock<String>,
+    /// The bytes that the task holds of messages not read to their end.
+    pub(super) unread: AtomicUsize,
+    /// Whether the sweeper knows this session.
+    pub(super) swept: AtomicBool,
+    pub(super) stalled: Mutex<super::sweep::Stall>,
+}
+
+/// What a message's body is made from.
+pub(super) enum Payload<'a> {
+    /// Ready bytes.
+    Bytes(&'a Bytes),
+    /// Something to be encoded straight behind the head.
+    Encode(&'a mut dyn FnMut(&mut BytesMut) -> Result<(), CodecError>),
+}
+
+impl Payload<'_> {
+    /// The same, for a shorter while.
+    fn lend(&mut self) -> Payload<'_> {
+        match self {
+            Self::Bytes(bytes) => Payload::Bytes(bytes),
+            Self::Encode(encode) => Payload::Encode(&mut **encode),
+        }
+    }
+}
+
+impl Inner {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "called once, with all parts of a connection"
+    )]
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        id: Option<String>,
+        local: Address,
+        remote: Address,
+        proto: (u8, &'static str),
+        swap: Swap,
+        seq: u64,
+        pack: Box<dyn Pack>,
+        write: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+    ) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        let bounds = shared.bounds();
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let id = id.unwrap_or_else(|| format!("connection-{number}"));
+        Self {
+            number,
+            shared,
+            id: RwLock::new(id.into()),
+            local,
+            remote,
+            proto,
+            swap: RwLock::new(swap),
+            seq: AtomicU64::new(seq),
+            hand_set: AtomicBool::new(false),
+            calls: Calls::new(bounds.in_flight),
+            out: Outbound::new(write, bounds.soft_queue),
+            pack,
+            bounds,
+            state: AtomicU8::new(OPEN),
+            running: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
+            attention: AtomicU8::new(0),
+            waker: AtomicWaker::new(),
+            done: Notify::new(),
+            reason: OnceLock::new(),
+            unread: AtomicUsize::new(0),
+            swept: AtomicBool::new(false),
+            stalled: Mutex::new(super::sweep::Stall::default()),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        Peer::from_shared(Arc::clone(&self.shared))
+    }
+
+    #[inline]
+    pub(crate) fn env(&self) -> &Env {
+        self.shared.env()
+    }
+
+    pub(super) fn id(&self) -> Arc<str> {
+        Arc::clone(&crate::read_lock(&self.id))
+    }
+
+    /// Changes the id alone; the hub does the rest.
+    pub(super) fn replace_id(&self, id: Arc<str>) -> Arc<str> {
+        std::mem::replace(&mut *crate::write_lock(&self.id), id)
+    }
+
+    /// The next number of this side's sequence.
+    #[inline]
+    pub(super) fn next_counter(&self) -> u64 {
+        loop {
+            let counter = self.seq.fetch_add(1, Ordering::Relaxed) % COUNTERS;
+            // Only a text set by hand can be in the way.
+            if !self.hand_set.load(Ordering::Relaxed) || !self.calls.has(counter) {
+                return counter;
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) == OPEN
+    }
+
+    /// Whether reading is over: by an error, the end of the stream, or a plugin.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state.load(Ordering::Acquire) == FAILED
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.state.load(Ordering::Acquire) == ABORTED
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CLOSED
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.running.load(Ordering::Acquire)
+    }
+
+    pub(super) fn close_reason(&self) -> Option<String> {
+        self.reason.get().cloned()
+    }
+
+    /// Notes why the session ends; the first to say so is right.
+    pub(super) fn set_reason(&self, reason: impl Into<String>) {
+        let _ = self.reason.set(reason.into());
+    }
+
+    /// No new calls from now on; the task ends the session when all that runs is done.
+    pub(crate) fn begin_close(&self, reason: &str) {
+        let closing =
+            self.state
+                .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
+        if closing.is_ok() {
+            self.set_reason(reason);
+        }
+        self.look(LOOK_STATE);
+    }
+
+    /// Ends reading, and with it all calls that wait for a reply; what handlers still answer is
+    /// written before the connection is shut.
+    pub(super) fn fail(&self, reason: impl Into<String>) {
+        self.raise_state(FAILED, reason);
+        self.calls.close();
+    }
+
+    /// Ends the session at once.
+    pub(crate) fn abort(&self, reason: impl Into<String>) {
+        self.raise_state(ABORTED, reason);
+    }
+
+    fn raise_state(&self, to: u8, reason: impl Into<String>) {
+        let mut state = self.state.load(Ordering::Acquire);
+        while state < to {
+            match self
+                .state
+                .compare_exchange(state, to, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => {
+                    self.set_reason(reason);
+                    break;
+                }
+                Err(now) => state = now,
+            }
+        }
+        self.look(LOOK_STATE);
+    }
+
+    /// Everything is over; those who wait for it are told.
+    pub(super) fn finish(&self) {
+        self.state.store(CLOSED, Ordering::Release);
+        self.done.notify_waiters();
+    }
+
+    pub(super) async fn closed(&self) {
+        loop {
+            let done = self.done.notified();
+            tokio::pin!(done);
+            done.as_mut().enable();
+            if self.is_closed() {
+                return;
+            }
+            done.await;
+        }
+    }
+
+    /// Makes the session's task look at something.
+    pub(super) fn look(&self, at: u8) {
+        self.attention.fetch_or(at, Ordering::AcqRel);
+        self.waker.wake();
+    }
+
+    /// What the session's task was asked to look at since it last did.
+    #[inline]
+    pub(super) fn take_attention(&self) -> u8 {
+        if self.attention.load(Ordering::Acquire) == 0 {
+            return 0;
+        }
+        self.attention.swap(0, Ordering::AcqRel)
+    }
+
+    /// Counts a handler that waits, as long as the guard lives.
+    pub(super) fn count_running(self: &Arc<Self>) -> Running {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        Running(Arc::clone(self))
+    }
+
+    /// How much memory is held for bytes on their way.
+    pub(super) fn held(&self) -> usize {
+        self.out.held() + self.calls.held() + self.unread.load(Ordering::Relaxed)
+    }
+
+    /// Packs a message outside all locks. A large body that can follow as it is comes back.
+    pub(super) fn pack(
+        &self,
+        head: &Head<'_>,
+        payload: Payload<'_>,
+        dst: &mut BytesMut,
+    ) -> Result<Option<Bytes>, ProtoError> {
+        let env = self.env();
+        match payload {
+            Payload::Bytes(bytes) => {
+                if bytes.len() >= CHAIN_FROM
+                    && let Some(result) = self.pack.pack_head(env, head, bytes.len(), dst)
+                {
+                    return result.map(|()| Some(bytes.clone()));
+                }
+                self.pack.pack(env, head, Body::Bytes(bytes), dst)?;
+            }
+            Payload::Encode(encode) => {
+                let mut write = |dst: &mut BytesMut| encode(dst).map_err(ProtoError::from);
+                self.pack.pack(env, head, Body::Write(&mut write), dst)?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Packs a message and hands it over. Returns the size of the frame.
+    pub(super) fn send(
+        &self,
+        head: &Head<'_>,
+        payload: Payload<'_>,
+        when: When,
+    ) -> Result<usize, Error> {
+        let mut buffer = scratch::take_pack();
+        let body = self.pack(head, payload, &mut buffer).map_err(pack_error)?;
+        let size = buffer.len() + body.as_ref().map_or(0, Bytes::len);
+        let put = self.put(&buffer, body.as_ref(), when);
+        scratch::give_pack(buffer);
+        put.map(|()| size)
+    }
+
+    /// Hands over bytes of whole frames.
+    pub(super) fn put(&self, bytes: &[u8], body: Option<&Bytes>, when: When) -> Result<(), Error> {
+        match self.out.put(bytes, body, when) {
+            Ok(After::Nothing) => Ok(()),
+            Ok(After::Wake) => {
+                self.look(LOOK_OUT);
+                Ok(())
+            }
+            Err(_) => Err(Error::closed(format!(
+                "the connection with {} is closed",
+                self.remote
+            ))),
+        }
+    }
+
+    /// Packs a reply: into the batch of the read loop if it is made in place, else by the queue.
+    /// Returns the size of the frame.
+    pub(super) fn send_reply(
+        &self,
+        head: &Head<'_>,
+        mut payload: Payload<'_>,
+    ) -> Result<usize, Error> {
+        let is_large = matches!(&payload, Payload::Bytes(b) if b.len() >= CHAIN_FROM);
+        if !is_large {
+            let in_batch = batch::with(self.number, |buffer| {
+                let start = buffer.len();
+                self.pack(head, payload.lend(), buffer)
+                    .map_err(pack_error)?;
+                let size = buffer.len() - start;
+                if buffer.len() >= FLUSH_AT {
+                    self.put(buffer, None, When::Now)?;
+                    buffer.clear();
+                }
+                Ok(size)
+            });
+            if let Some(result) = in_batch {
+                return result;
+            }
+        }
+        // With others waiting too, one write a turn later carries more than one reply.
+        let when = if self.running() > 1 {
+            When::Soon
+        } else {
+            When::Now
+        };
+        self.send(head, payload, when)
+    }
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A failure to pack, as the caller should see it.
+#[cold]
+pub(super) fn pack_error(error: ProtoError) -> Error {
+    match error.into_codec_error() {
+        Ok(error) => Error::encode(error),
+        Err(error) => {
+            Error::new(ErrorKind::Encode, "the message cannot be packed").with_source(error)
+        }
+    }
+}
+
+/// Counts one handler that waits.
+#[derive(Debug)]
+pub(super) struct Running(Arc<Inner>);
+
+impl Running {
+    pub(super) fn session(&self) -> Session {
+        Session(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let before = self.0.running.fetch_sub(1, Ordering::AcqRel);
+        let is_waited_for = !self.0.is_open() || self.0.paused.load(Ordering::Acquire);
+        if is_waited_for && (before == 1 || self.0.paused.load(Ordering::Acquire)) {
+            self.0.look(LOOK_STATE);
+        }
+    }
+}

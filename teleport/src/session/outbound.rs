@@ -1,0 +1,415 @@
+//! The outbound queue of a session: bytes of whole frames on their way to the stream.
+//!
+//! Whoever sends packs first, into a buffer of its own, and then holds the lock just long enough
+//! to append or to write. Nobody waits under the lock: a write that the stream does not take at
+//! once leaves the rest in the queue, and the session's task goes on with it when the stream is
+//! ready. A write carries everything that is queued.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::AsyncWrite;
+use tokio::sync::Notify;
+
+use super::scratch;
+use crate::lock;
+
+/// What is queued beyond this is written at once, even in the middle of a batch: larger batches
+/// make the two ends take turns.
+pub(super) const FLUSH_AT: usize = 16 * 1024;
+
+/// A body from this size on is queued as it is, not copied.
+pub(super) const CHAIN_FROM: usize = 32 * 1024;
+
+/// How many pieces one vectored write carries.
+const MAX_SLICES: usize = 16;
+
+/// When to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// At once, unless somebody is about to write anyway.
+    Now,
+    /// With others, a turn later.
+    Soon,
+}
+
+/// Whether the session's task was asked to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Promise {
+    /// No.
+    None,
+    /// Yes; it first lets the others of this turn have their say.
+    Asked,
+    /// Its turn has passed.
+    Due,
+}
+
+/// What a sender has to do after it handed its bytes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum After {
+    Nothing,
+    /// Wake the session's task.
+    Wake,
+}
+
+/// The stream takes no more bytes.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+pub(super) struct Outbound {
+    state: Mutex<State>,
+    /// The bytes queued, to be looked at without the lock.
+    queued: AtomicUsize,
+    room: Notify,
+    soft: usize,
+}
+
+struct State {
+    write: Box<dyn AsyncWrite + Send + Unpin>,
+    chunks: VecDeque<Bytes>,
+    tail: BytesMut,
+    len: usize,
+    /// A write was not taken whole: only the session's task goes on, when the stream is ready.
+    stuck: bool,
+    promise: Promise,
+    /// Bytes were written that the stream may still hold back.
+    unflushed: bool,
+    closed: bool,
+    error: Option<io::Error>,
+    /// All bytes ever written: whether it moves tells whether the other peer reads.
+    written: u64,
+}
+
+impl Outbound {
+    pub(super) fn new(write: Box<dyn AsyncWrite + Send + Unpin>, soft: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                write,
+                chunks: VecDeque::new(),
+                tail: BytesMut::new(),
+                len: 0,
+                stuck: false,
+                promise: Promise::None,
+                unflushed: false,
+                closed: false,
+                error: None,
+                written: 0,
+            }),
+            queued: AtomicUsize::new(0),
+            room: Notify::new(),
+            soft,
+        }
+    }
+
+    /// The bytes waiting to be written.
+    pub(super) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Whether callers should wait before they add more.
+    pub(super) fn is_full(&self) -> bool {
+        self.queued() >= self.soft
+    }
+
+    /// Waits until there is room, or the stream is closed.
+    pub(super) async fn wait_for_room(&self) {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if !self.is_full() || lock(&self.state).closed {
+                return;
+            }
+            room.await;
+        }
+    }
+
+    /// Hands over the bytes of whole frames, with a body that goes right behind them.
+    pub(super) fn put(
+        &self,
+        bytes: &[u8],
+        body: Option<&Bytes>,
+        when: When,
+    ) -> Result<After, Closed> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(Closed);
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        let idle = state.len == 0 && !state.stuck;
+        let after = if idle && state.promise == Promise::None && when == When::Now {
+            let taken = state.write_now(&mut cx, bytes);
+            state.append(bytes.get(taken..).unwrap_or_default());
+            if let Some(body) = body {
+                state.chain(body.clone());
+                if !state.stuck {
+                    state.drain_unless_stuck(&mut cx);
+                }
+            }
+            state.after_write()
+        } else {
+            state.append(bytes);
+            if let Some(body) = body {
+                state.chain(body.clone());
+            }
+            if state.stuck {
+                After::Nothing
+            } else if state.len >= FLUSH_AT {
+                state.drain_unless_stuck(&mut cx);
+                state.after_write()
+            } else if state.promise == Promise::None {
+                state.promise = Promise::Asked;
+                After::Wake
+            } else {
+                After::Nothing
+            }
+        };
+        self.queued.store(state.len, Ordering::Relaxed);
+        Ok(after)
+    }
+
+    /// Announces that the session's task will write soon, whatever is queued until then: several
+    /// callers are about to be woken.
+    pub(super) fn promise(&self) {
+        let mut state = lock(&self.state);
+        if state.promise == Promise::None {
+            state.promise = Promise::Asked;
+        }
+    }
+
+    /// The session's task looks after the queue. `Ready(true)`: a promise waits for the next turn.
+    /// `Pending`: the stream is not ready, and the task will be woken when it is.
+    pub(super) fn poll_work(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Poll::Ready(false);
+        }
+        if state.promise == Promise::Asked && !state.stuck {
+            state.promise = Promise::Due;
+            return Poll::Ready(true);
+        }
+        state.promise = Promise::None;
+        state.stuck = false;
+        let before = state.len;
+        let result = state.drain(cx);
+        state.stuck = result.is_pending();
+        if let Poll::Ready(Err(error)) = result {
+            state.fail(error);
+        }
+        self.queued.store(state.len, Ordering::Relaxed);
+        let room = (before >= self.soft && state.len < self.soft) || state.closed;
+        let stuck = state.stuck;
+        drop(state);
+        if room {
+            self.room.notify_waiters();
+        }
+        if stuck {
+            Poll::Pending
+        } else {
+            Poll::Ready(false)
+        }
+    }
+
+    /// Writes the rest and shuts the stream's write side.
+    pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if !state.closed {
+            match state.drain(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => state.fail(error),
+            }
+            self.queued.store(state.len, Ordering::Relaxed);
+        }
+        // What a broken stream says to its shutdown interests nobody.
+        let _ = ready!(Pin::new(&mut state.write).poll_shutdown(cx));
+        state.close();
+        drop(state);
+        self.room.notify_waiters();
+        Poll::Ready(())
+    }
+
+    /// Drops what is queued and takes no more.
+    pub(super) fn close(&self) {
+        lock(&self.state).close();
+        self.queued.store(0, Ordering::Relaxed);
+        self.room.notify_waiters();
+    }
+
+    /// The error that ended the writing.
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        lock(&self.state).error.take()
+    }
+
+    /// Whether the stream takes no more bytes.
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
+    }
+
+    /// All bytes ever written, and whether there is a queue.
+    pub(super) fn progress(&self) -> (u64, usize) {
+        let state = lock(&self.state);
+        (state.written, state.len)
+    }
+
+    /// How much memory the queue holds.
+    pub(super) fn held(&self) -> usize {
+        let state = lock(&self.state);
+        state.tail.capacity() + state.chunks.iter().map(Bytes::len).sum::<usize>()
+    }
+}
+
+impl State {
+    /// Writes straight from the sender's bytes and tells how many were taken.
+    fn write_now(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+            match Pin::new(&mut self.write).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => {
+                    self.fail(io::ErrorKind::WriteZero.into());
+                    return bytes.len();
+                }
+                Poll::Ready(Ok(n)) => {
+                    taken += n;
+                    self.wrote(n);
+                }
+                Poll::Ready(Err(error)) => {
+                    self.fail(error);
+                    return bytes.len();
+                }
+                Poll::Pending => {
+                    self.stuck = true;
+                    return taken;
+                }
+            }
+        }
+        self.flush(cx);
+        taken
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        match Pin::new(&mut self.write).poll_flush(cx) {
+            Poll::Ready(Ok(())) => self.unflushed = false,
+            Poll::Ready(Err(error)) => self.fail(error),
+            Poll::Pending => self.stuck = true,
+        }
+    }
+
+    fn drain_unless_stuck(&mut self, cx: &mut Context<'_>) {
+        match self.drain(cx) {
+            Poll::Pending => self.stuck = true,
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => self.fail(error),
+        }
+    }
+
+    /// Writes all that is queued.
+    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.len > 0 {
+            let n = if self.chunks.is_empty() {
+                ready!(Pin::new(&mut self.write).poll_write(cx, &self.tail))?
+            } else {
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let mut count = 0;
+                let pieces = self.chunks.iter().map(Bytes::as_ref);
+                for (slot, piece) in slices.iter_mut().zip(pieces.chain([self.tail.as_ref()])) {
+                    *slot = IoSlice::new(piece);
+                    count += 1;
+                }
+                let slices = slices.get(..count).unwrap_or_default();
+                ready!(Pin::new(&mut self.write).poll_write_vectored(cx, slices))?
+            };
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.wrote(n);
+            self.consume(n);
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.write).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn wrote(&mut self, n: usize) {
+        self.written = self.written.wrapping_add(n as u64);
+        self.unflushed = true;
+    }
+
+    fn consume(&mut self, mut n: usize) {
+        self.len = self.len.saturating_sub(n);
+        while let Some(front) = self.chunks.front_mut() {
+            if front.len() > n {
+                front.advance(n);
+                return;
+            }
+            n -= front.len();
+            self.chunks.pop_front();
+        }
+        if n >= self.tail.len() {
+            scratch::give_pack(std::mem::take(&mut self.tail));
+        } else {
+            self.tail.advance(n);
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() || self.closed {
+            return;
+        }
+        if self.tail.capacity() == 0 {
+            self.tail = scratch::take_pack();
+        }
+        self.tail.extend_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    fn chain(&mut self, body: Bytes) {
+        if body.is_empty() || self.closed {
+            return;
+        }
+        self.len += body.len();
+        if !self.tail.is_empty() {
+            self.chunks
+                .push_back(std::mem::take(&mut self.tail).freeze());
+        }
+        self.chunks.push_back(body);
+    }
+
+    fn after_write(&self) -> After {
+        if self.stuck || self.closed {
+            After::Wake
+        } else {
+            After::Nothing
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, error: io::Error) {
+        self.error.get_or_insert(error);
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        self.stuck = false;
+        self.chunks.clear();
+        self.tail = BytesMut::new();
+        self.len = 0;
+    }
+}
+
+impl std::fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbound")
+            .field("queued", &self.queued())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,240 @@
+//! Pushes of this side.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+
+use super::Session;
+use super::call::{Options, encode, next_seq, wait_for_room};
+use super::caller::Request;
+use super::inner::Payload;
+use super::log::{self, Kind, Record};
+use super::outbound::When;
+use crate::codec::ToBody;
+use crate::context::WriteCtx;
+use crate::error::Error;
+use crate::message::{Header, Mtype, Seq};
+use crate::plugin::Hooks;
+use crate::router::handler::BoxFuture;
+
+/// A push that is not made yet: what can be said about it, in a chain, and then awaited.
+///
+/// # Errors
+///
+/// Of what it is awaited to: [`Closed`](crate::ErrorKind::Closed),
+/// [`Encode`](crate::ErrorKind::Encode), and [`Refused`](crate::ErrorKind::Refused) by a plugin.
+#[must_use = "a push is made when it is awaited"]
+pub struct Push<'a, A> {
+    session: &'a Session,
+    body: A,
+    options: Options<'a>,
+}
+
+impl<'a, A: ToBody> Push<'a, A> {
+    pub(super) fn new(session: &'a Session, uri: &'a str, body: A) -> Self {
+        Self {
+            session,
+            body,
+            options: Options::new(session, uri.as_bytes()),
+        }
+    }
+
+    pub(super) fn with_request(session: &'a Session, request: &'a Request, body: A) -> Self {
+        Self {
+            session,
+            body,
+            options: Options::of_request(session, request),
+        }
+    }
+
+    /// Adds a query parameter. This sorts all parameters by their keys, as the original does.
+    pub fn query(mut self, key: &str, value: &str) -> Self {
+        self.options.add_query(key, value);
+        self
+    }
+
+    /// Adds a pair of metadata.
+    pub fn meta(mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.options.meta.add(key, value);
+        self
+    }
+
+    /// Sets the codec of the body; the peer's default codec, if it is not set.
+    pub fn body_codec(mut self, codec: u8) -> Self {
+        self.options.codec = codec;
+        self
+    }
+
+    /// Sets the transfer filters, outermost first.
+    pub fn xfer(mut self, ids: &[u8]) -> Self {
+        self.options.xfer = ids.to_vec();
+        self
+    }
+
+    /// Sets the sequence text by hand; it takes no number of the session's counter.
+    pub fn seq(mut self, seq: impl Into<Seq>) -> Self {
+        self.options.seq = Some(seq.into());
+        self
+    }
+}
+
+impl<A> fmt::Debug for Push<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Push")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, A: ToBody> IntoFuture for Push<'a, A> {
+    type Output = Result<(), Error>;
+    type IntoFuture = PushFuture<'a, A>;
+
+    fn into_future(self) -> PushFuture<'a, A> {
+        PushFuture {
+            state: State::New(self),
+        }
+    }
+}
+
+/// The future of a [`Push`]: done when the message is written, or queued behind others.
+pub struct PushFuture<'a, A> {
+    state: State<'a, A>,
+}
+
+enum State<'a, A> {
+    New(Push<'a, A>),
+    Slow(BoxFuture<'static, Result<(), Error>>),
+    Done,
+}
+
+// Nothing in it is ever pinned: what is polled is boxed.
+impl<A> Unpin for PushFuture<'_, A> {}
+
+impl<A: ToBody> Future for PushFuture<'_, A> {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match &mut self.state {
+                State::New(push) => match push.start() {
+                    Started::Done(result) => {
+                        self.state = State::Done;
+                        return Poll::Ready(result);
+                    }
+                    Started::Slow(future) => self.state = State::Slow(future),
+                },
+                State::Slow(future) => return future.as_mut().poll(cx),
+                State::Done => {
+                    return Poll::Ready(Err(Error::closed("the push was awaited after its end")));
+                }
+            }
+        }
+    }
+}
+
+impl<A> fmt::Debug for PushFuture<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PushFuture")
+    }
+}
+
+enum Started {
+    Done(Result<(), Error>),
+    Slow(BoxFuture<'static, Result<(), Error>>),
+}
+
+const HOOKS: Hooks = Hooks::PRE_WRITE_PUSH.union(Hooks::POST_WRITE_PUSH);
+
+impl<A: ToBody> Push<'_, A> {
+    fn start(&mut self) -> Started {
+        let inner = &self.session.0;
+        if !inner.is_open() {
+            return Started::Done(Err(self.session.closed_error()));
+        }
+        let seq = self.options.seq.take().unwrap_or_else(|| next_seq(inner));
+        let hooked = inner.shared.router().load().hooks.any(HOOKS);
+        if hooked || inner.out.is_full() || log::enabled() {
+            let parts = self
+                .options
+                .header(Mtype::PUSH, seq)
+                .and_then(|header| Ok((header, encode(inner, self.options.codec, &self.body)?)));
+            return match parts {
+                Ok((header, body)) => {
+                    Started::Slow(Box::pin(send_slow(self.session.clone(), header, body)))
+                }
+                Err(error) => Started::Done(Err(error)),
+            };
+        }
+        Started::Done(self.send_now(&seq))
+    }
+
+    fn send_now(&self, seq: &Seq) -> Result<(), Error> {
+        let inner = &self.session.0;
+        let meta = self.options.meta.encoded();
+        let head = self.options.head(Mtype::PUSH, seq, &meta);
+        let sent = match self.body.as_bytes() {
+            Some(bytes) => inner.send(&head, Payload::Bytes(bytes), When::Now),
+            None => {
+                let codecs = &inner.env().codecs;
+                let codec = self.options.codec;
+                let mut encode = |dst: &mut BytesMut| self.body.encode_body(codecs, codec, dst);
+                inner.send(&head, Payload::Encode(&mut encode), When::Now)
+            }
+        };
+        sent.map(drop)
+    }
+}
+
+/// Sends a push when there is room, by way of the plugins that have a say, with its log line.
+async fn send_slow(session: Session, header: Header, body: Bytes) -> Result<(), Error> {
+    let inner = &session.0;
+    let tables = inner.shared.router().tables();
+    let hooks = &tables.hooks;
+    let mut write = WriteCtx::new(session.clone(), header, body);
+    hooks
+        .run(Hooks::PRE_WRITE_PUSH, &mut write, |p, c| {
+            p.pre_write_push(c)
+        })
+        .await
+        .map_err(Error::refused)?;
+    wait_for_room(inner, None).await?;
+    let (header, body) = write.parts();
+    let style = inner.shared.log_style();
+    header.with_head(|head| {
+        let record = log::enabled().then(|| Record::new(Kind::PushLaunch, style, head, body, 0));
+        let size = inner.send(head, Payload::Bytes(body), When::Now)?;
+        if let Some(mut record) = record {
+            record.set_sent(size);
+            record.write(&inner.remote, None);
+        }
+        Ok::<_, Error>(())
+    })?;
+    let run = hooks.run(Hooks::POST_WRITE_PUSH, &mut write, |p, c| {
+        p.post_write_push(c)
+    });
+    if let Err(rerror) = run.await {
+        tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after a push");
+    }
+    Ok(())
+}
+
+/// Sends a push whose body is ready, without waiting: for broadcasts.
+pub(super) async fn send_ready(
+    session: &Session,
+    uri: &str,
+    codec: u8,
+    body: &Bytes,
+) -> Result<(), Error> {
+    if session.0.out.is_full() {
+        let text = format!("{} does not read what is queued for it", session.0.remote);
+        return Err(Error::new(crate::error::ErrorKind::Busy, text));
+    }
+    session
+        .push(uri, crate::codec::Raw(body.clone()))
+        .body_codec(codec)
+        .await
+}

@@ -1,0 +1,405 @@
+//! From a frame to its handler by way of plugins.
+//!
+//! From its header hooks to its reply hooks a message is one future. It is polled once where the
+//! message stands; one that is not ready moves into a task of its own.
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use bytes::{Bytes, BytesMut};
+
+use super::answer::{Answer, Owed, deliver};
+use super::calls::{ReplyBytes, ReplyIn};
+use super::dispatch::{invalid_uri, no_codec, not_found, push_done, stray};
+use super::inner::{Inner, Payload};
+use super::log::Record;
+use crate::codec::{self, BodyRef};
+use crate::context::{CallCtx, PreCtx, PushCtx, ReadCtx, Received, WriteCtx};
+use crate::message::{Header, Meta, Mtype, Seq, Uri};
+use crate::plugin::{FlatHooks, Hooks};
+use crate::private::ReplyBody;
+use crate::rerror::Rerror;
+use crate::router::handler::{BoxFuture, CallHandler, CallOutcome, PushHandler, PushOutcome};
+use crate::router::{Entry, RunMode, Tables};
+use crate::xfer::XferPipe;
+
+/// A message that is on its way through plugins.
+pub(super) struct Job {
+    ctx: ReadCtx,
+    tables: Arc<Tables>,
+}
+
+impl Job {
+    pub(super) fn new(received: Received, body: Bytes, tables: &Arc<Tables>) -> Self {
+        Self {
+            ctx: ReadCtx::new(received, body),
+            tables: Arc::clone(tables),
+        }
+    }
+}
+
+/// Polls a message's future where it stands; it becomes a task if it has to wait.
+pub(super) fn start(mut future: BoxFuture<'static, ()>) {
+    let mut cx = Context::from_waker(Waker::noop());
+    if future.as_mut().poll(&mut cx).is_pending() {
+        tokio::spawn(future);
+    }
+}
+
+/// Makes a message's future a task at once.
+pub(super) fn spawn(future: BoxFuture<'static, ()>) {
+    tokio::spawn(future);
+}
+
+/// A CALL, from the first hook on.
+pub(super) fn call(job: Job, answer: Answer, inner: &Arc<Inner>) -> BoxFuture<'static, ()> {
+    let mut owed = Owed::new(inner.count_running(), answer);
+    let inner = Arc::clone(inner);
+    Box::pin(async move {
+        let Job { mut ctx, tables } = job;
+        if !read_on(&inner, &tables, &ctx).await {
+            // The connection ends; there is nobody to answer.
+            drop(owed.answer());
+            return;
+        }
+        let hooks = &tables.hooks;
+        let checked = hooks.run(Hooks::POST_READ_CALL_HEADER, &mut ctx, |p, c| {
+            p.post_read_call_header(c)
+        });
+        if let Err(rerror) = checked.await {
+            return reply_error(&inner, hooks, &mut owed, rerror).await;
+        }
+        let path = ctx.uri().path_bytes();
+        if path.is_empty() {
+            return reply_error(&inner, hooks, &mut owed, invalid_uri()).await;
+        }
+        let Some(entry) = tables.calls.find(path).cloned() else {
+            not_found(&inner, &tables, ctx.uri().as_bytes());
+            return reply_error(&inner, hooks, &mut owed, Rerror::not_found()).await;
+        };
+        handle_call(&inner, &entry, ctx, &mut owed).await;
+    })
+}
+
+/// A CALL whose route is known already.
+pub(super) fn routed_call(
+    job: Job,
+    entry: Arc<Entry<dyn CallHandler>>,
+    answer: Answer,
+    inner: &Arc<Inner>,
+) -> BoxFuture<'static, ()> {
+    let mut owed = Owed::new(inner.count_running(), answer);
+    let inner = Arc::clone(inner);
+    Box::pin(async move { handle_call(&inner, &entry, job.ctx, &mut owed).await })
+}
+
+async fn handle_call(
+    inner: &Arc<Inner>,
+    entry: &Arc<Entry<dyn CallHandler>>,
+    mut ctx: ReadCtx,
+    owed: &mut Owed,
+) {
+    let hooks = &entry.hooks;
+    let checked = hooks.run(Hooks::PRE_READ_CALL_BODY, &mut ctx, |p, c| {
+        p.pre_read_call_body(c)
+    });
+    if let Err(rerror) = checked.await {
+        return reply_error(inner, hooks, owed, rerror).await;
+    }
+    let codecs = &inner.env().codecs;
+    let arg = match entry
+        .handler
+        .decode(codecs, ctx.body_codec(), BodyRef::shared(ctx.body()))
+    {
+        Ok(arg) => arg,
+        Err(fail) => {
+            let rerror = fail.to_rerror();
+            if ctx.body_codec() == codec::NONE {
+                inner.fail(no_codec(&rerror).0);
+                drop(owed.answer());
+                return;
+            }
+            return reply_error(inner, hooks, owed, rerror).await;
+        }
+    };
+    let checked = hooks.run(Hooks::POST_READ_CALL_BODY, &mut ctx, |p, c| {
+        p.post_read_call_body(c)
+    });
+    if let Err(rerror) = checked.await {
+        return reply_error(inner, hooks, owed, rerror).await;
+    }
+    let ctx = CallCtx::new(ctx.into_parts().0);
+    let (ctx, result): CallOutcome = if entry.mode == RunMode::Blocking {
+        let entry = Arc::clone(entry);
+        on_blocking_thread(move || entry.handler.run(ctx, arg)).await
+    } else {
+        entry.handler.run(ctx, arg).await
+    };
+    reply_result(inner, hooks, owed, ctx.as_ref(), result).await;
+}
+
+/// Runs a handler on a thread that may block.
+async fn on_blocking_thread<C, T>(
+    run: impl FnOnce() -> BoxFuture<'static, (Option<C>, Result<T, Rerror>)> + Send + 'static,
+) -> (Option<C>, Result<T, Rerror>)
+where
+    C: Send + 'static,
+    T: Send + 'static,
+{
+    let runtime = tokio::runtime::Handle::current();
+    match tokio::task::spawn_blocking(move || runtime.block_on(run())).await {
+        Ok(outcome) => outcome,
+        Err(error) => (None, Err(Rerror::internal(error.to_string()))),
+    }
+}
+
+/// Whether [`Plugin::pre_read_header`](crate::Plugin::pre_read_header) lets reading go on.
+async fn read_on(inner: &Arc<Inner>, tables: &Tables, ctx: &ReadCtx) -> bool {
+    if !tables.hooks.any(Hooks::PRE_READ_HEADER) {
+        return true;
+    }
+    let mut pre = PreCtx::new(ctx.session().clone());
+    let checked = tables.hooks.run(Hooks::PRE_READ_HEADER, &mut pre, |p, c| {
+        p.pre_read_header(c)
+    });
+    match checked.await {
+        Ok(()) => true,
+        Err(rerror) => {
+            inner.fail(format!("a plugin ended the reading: {rerror}"));
+            false
+        }
+    }
+}
+
+async fn reply_error(inner: &Arc<Inner>, hooks: &FlatHooks, owed: &mut Owed, rerror: Rerror) {
+    reply_result(inner, hooks, owed, None, Err(rerror)).await;
+}
+
+/// Sends the outcome of a call, with the reply hooks of its route around it.
+async fn reply_result(
+    inner: &Arc<Inner>,
+    hooks: &FlatHooks,
+    owed: &mut Owed,
+    ctx: Option<&CallCtx>,
+    result: Result<Box<dyn ReplyBody>, Rerror>,
+) {
+    let Some(mut answer) = owed.answer() else {
+        return;
+    };
+    if !hooks.any(Hooks::PRE_WRITE_REPLY.union(Hooks::POST_WRITE_REPLY)) {
+        match result {
+            Ok(mut body) => answer.send(inner, ctx, Ok(&mut *body)),
+            Err(rerror) => answer.send(inner, ctx, Err(rerror)),
+        }
+        return;
+    }
+    let (codec, body, error) = match result {
+        Ok(body) => encode(inner, ctx, body),
+        Err(rerror) => (codec::NONE, Bytes::new(), Some(rerror)),
+    };
+    let mut meta = ctx.map(|ctx| ctx.reply_meta().clone()).unwrap_or_default();
+    if let Some(rerror) = &error {
+        rerror.set_meta(&mut meta);
+    }
+    let header = Header {
+        seq: answer.seq().clone(),
+        mtype: Mtype::REPLY,
+        uri: Uri::default(),
+        meta,
+        body_codec: codec,
+        xfer: answer.pipe(ctx.map_or(&[], |ctx| ctx.added_xfer().ids())),
+    };
+    let session = super::Session(Arc::clone(inner));
+    let mut write = WriteCtx::new(session, header, body);
+    let run = hooks.run(Hooks::PRE_WRITE_REPLY, &mut write, |p, c| {
+        p.pre_write_reply(c)
+    });
+    if let Err(rerror) = run.await {
+        tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed before a reply");
+    }
+    let (header, body) = write.parts();
+    if let Some(record) = answer.record() {
+        record.add_parts("send", &header.meta, body);
+    }
+    match header.with_head(|head| deliver(inner, head, Payload::Bytes(body))) {
+        Ok(size) => {
+            if let Some(record) = answer.record() {
+                record.set_sent(size);
+            }
+        }
+        Err(failed) => {
+            let rerror = Rerror::internal(failed.chain());
+            answer.send(inner, None, Err(rerror));
+            return;
+        }
+    }
+    answer.log(inner, error.as_ref());
+    let run = hooks.run(Hooks::POST_WRITE_REPLY, &mut write, |p, c| {
+        p.post_write_reply(c)
+    });
+    if let Err(rerror) = run.await {
+        tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after a reply");
+    }
+}
+
+fn encode(
+    inner: &Inner,
+    ctx: Option<&CallCtx>,
+    mut body: Box<dyn ReplyBody>,
+) -> (u8, Bytes, Option<Rerror>) {
+    let codec = ctx.map_or(codec::NONE, CallCtx::reply_body_codec);
+    if let Some(bytes) = body.take_bytes() {
+        return (codec, bytes, None);
+    }
+    let encoded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let mut bytes = BytesMut::new();
+        body.encode(&inner.env().codecs, codec, &mut bytes)
+            .map(|()| bytes.freeze())
+    }));
+    let rerror = match encoded {
+        Ok(Ok(bytes)) => return (codec, bytes, None),
+        Ok(Err(error)) => Rerror::internal(error.to_string()),
+        Err(panic) => Rerror::internal(crate::panic_text(&*panic)),
+    };
+    (codec::NONE, Bytes::new(), Some(rerror))
+}
+
+/// A PUSH, from the first hook on.
+pub(super) fn push(
+    job: Job,
+    record: Option<Box<Record>>,
+    inner: &Arc<Inner>,
+) -> BoxFuture<'static, ()> {
+    let running = inner.count_running();
+    let inner = Arc::clone(inner);
+    Box::pin(async move {
+        let Job { mut ctx, tables } = job;
+        if !read_on(&inner, &tables, &ctx).await {
+            return;
+        }
+        let uri = ctx.uri().clone();
+        let hooks = &tables.hooks;
+        let checked = hooks.run(Hooks::POST_READ_PUSH_HEADER, &mut ctx, |p, c| {
+            p.post_read_push_header(c)
+        });
+        let routed = match checked.await {
+            Err(rerror) => Err(rerror),
+            Ok(()) if ctx.uri().path_bytes().is_empty() => Err(invalid_uri()),
+            Ok(()) => match tables.pushes.find(ctx.uri().path_bytes()) {
+                Some(entry) => Ok(Arc::clone(entry)),
+                None => Err(Rerror::not_found()),
+            },
+        };
+        let result = match routed {
+            Ok(entry) => handle_push(&inner, &entry, ctx).await,
+            Err(rerror) => Err(rerror),
+        };
+        push_done(&inner, record, uri.as_bytes(), result.as_ref().err());
+        drop(running);
+    })
+}
+
+/// A PUSH whose route is known already.
+pub(super) fn routed_push(
+    job: Job,
+    entry: Arc<Entry<dyn PushHandler>>,
+    record: Option<Box<Record>>,
+    inner: &Arc<Inner>,
+) -> BoxFuture<'static, ()> {
+    let running = inner.count_running();
+    let inner = Arc::clone(inner);
+    Box::pin(async move {
+        let uri = job.ctx.uri().clone();
+        let result = handle_push(&inner, &entry, job.ctx).await;
+        push_done(&inner, record, uri.as_bytes(), result.as_ref().err());
+        drop(running);
+    })
+}
+
+async fn handle_push(
+    inner: &Arc<Inner>,
+    entry: &Arc<Entry<dyn PushHandler>>,
+    mut ctx: ReadCtx,
+) -> Result<(), Rerror> {
+    let hooks = &entry.hooks;
+    hooks
+        .run(Hooks::PRE_READ_PUSH_BODY, &mut ctx, |p, c| {
+            p.pre_read_push_body(c)
+        })
+        .await?;
+    let codecs = &inner.env().codecs;
+    let arg = match entry
+        .handler
+        .decode(codecs, ctx.body_codec(), BodyRef::shared(ctx.body()))
+    {
+        Ok(arg) => arg,
+        Err(fail) => {
+            let rerror = fail.to_rerror();
+            if ctx.body_codec() == codec::NONE {
+                inner.fail(no_codec(&rerror).0);
+            }
+            return Err(rerror);
+        }
+    };
+    hooks
+        .run(Hooks::POST_READ_PUSH_BODY, &mut ctx, |p, c| {
+            p.post_read_push_body(c)
+        })
+        .await?;
+    let ctx = PushCtx::new(ctx.into_parts().0);
+    let (_, result): PushOutcome = if entry.mode == RunMode::Blocking {
+        let entry = Arc::clone(entry);
+        on_blocking_thread(move || entry.handler.run(ctx, arg)).await
+    } else {
+        entry.handler.run(ctx, arg).await
+    };
+    result
+}
+
+/// A REPLY, by way of the plugins that want to see it.
+pub(super) fn reply(job: Job, inner: &Arc<Inner>) -> BoxFuture<'static, ()> {
+    let running = inner.count_running();
+    let inner = Arc::clone(inner);
+    Box::pin(async move {
+        let Job { mut ctx, tables } = job;
+        if !read_on(&inner, &tables, &ctx).await {
+            return;
+        }
+        let refused = reply_hooks(&tables.hooks, &mut ctx).await.err();
+        let seq: Seq = ctx.seq().clone();
+        let (received, body) = ctx.into_parts();
+        let meta: Meta = received.meta().clone();
+        let delivered = inner.calls.deliver(seq.as_bytes(), |_| ReplyIn {
+            body_codec: received.body_codec(),
+            meta,
+            xfer: XferPipe::from_wire(received.xfer().ids()),
+            body: ReplyBytes::Shared(body),
+            size: received.size(),
+            refused,
+        });
+        match delivered {
+            Some(Some(waker)) => waker.wake(),
+            Some(None) => {}
+            None => stray(&inner, seq.as_bytes()),
+        }
+        drop(running);
+    })
+}
+
+async fn reply_hooks(hooks: &FlatHooks, ctx: &mut ReadCtx) -> Result<(), Rerror> {
+    hooks
+        .run(Hooks::POST_READ_REPLY_HEADER, ctx, |p, c| {
+            p.post_read_reply_header(c)
+        })
+        .await?;
+    hooks
+        .run(Hooks::PRE_READ_REPLY_BODY, ctx, |p, c| {
+            p.pre_read_reply_body(c)
+        })
+        .await?;
+    hooks
+        .run(Hooks::POST_READ_REPLY_BODY, ctx, |p, c| {
+            p.post_read_reply_body(c)
+        })
+        .await
+}

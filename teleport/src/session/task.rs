@@ -1,0 +1,429 @@
+//! The task of a session: reads, takes messages out, and looks after the outbound queue.
+//!
+//! It reads into a buffer of its thread and keeps only what is cut off at the end, so an idle
+//! session holds no buffer. All messages of a read are taken out before anything waits, within a
+//! budget per wake. It never waits for outbound room. It stops reading for one reason only: as
+//! many handlers wait as may, and no call of this side waits for a reply that would have to be
+//! read first.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::Session;
+use super::batch;
+use super::dispatch::{Dispatch, SHARE_FROM, Stop, Wakers};
+use super::inner::{Inner, LOOK_OUT};
+use super::log;
+use super::outbound::When;
+use super::scratch::{self, READ_LEN};
+use crate::codec::BodyRef;
+use crate::plugin::Hooks;
+use crate::proto::Unpack;
+
+/// How many reads one wake does at most.
+const READS_PER_WAKE: usize = 4;
+
+/// After how many messages the clock is looked at, and how long one wake may take.
+const FRAMES_PER_LOOK: usize = 16;
+const TIME_PER_WAKE: Duration = Duration::from_micros(200);
+
+/// A cut-off rest up to this size is put in front of the next read, rather than read on behind.
+const SMALL_REST: usize = 16 * 1024;
+
+/// How long a session that ends may take to write what is queued.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+struct Task {
+    inner: Arc<Inner>,
+    read: Box<dyn AsyncRead + Send + Unpin>,
+    unpack: Box<dyn Unpack>,
+    /// What was read and not taken out.
+    rest: BytesMut,
+    /// Whether whole messages may be in `rest`.
+    rest_is_ready: bool,
+    /// The outbound queue wants to be looked at: it is stuck, or a promise is due.
+    out_waits: bool,
+    reading: bool,
+}
+
+/// How the taking out of messages ended.
+enum Taken {
+    /// Nothing whole is left.
+    All,
+    /// The budget is used up; more may be there.
+    Budget,
+    /// As many handlers wait as may.
+    Paused,
+}
+
+/// Runs a session until it is closed, and tells everybody.
+pub(crate) fn start(
+    inner: Arc<Inner>,
+    read: Box<dyn AsyncRead + Send + Unpin>,
+    unpack: Box<dyn Unpack>,
+    rest: BytesMut,
+) {
+    let rest_is_ready = !rest.is_empty();
+    let mut task = Task {
+        inner: Arc::clone(&inner),
+        read,
+        unpack,
+        rest,
+        rest_is_ready,
+        out_waits: true,
+        reading: true,
+    };
+    let tracker = inner.shared.tasks().clone();
+    tracker.spawn(async move {
+        poll_fn(|cx| task.poll_session(cx)).await;
+        drop(task);
+        finish(inner).await;
+    });
+}
+
+/// Writes what is left, shuts the connection, and runs the last hooks.
+async fn finish(inner: Arc<Inner>) {
+    inner.calls.close();
+    if inner.is_aborted() {
+        inner.out.close();
+    }
+    let shutdown = poll_fn(|cx| inner.out.poll_shutdown(cx));
+    if tokio::time::timeout(LAST_WRITES, shutdown).await.is_err() {
+        inner.out.close();
+        tracing::warn!(remote = %inner.remote, "the other end did not read what was left for it");
+    }
+    inner.shared.hub().remove(&inner);
+    let reason = inner.close_reason().unwrap_or_default();
+    tracing::debug!(remote = %inner.remote, local = %inner.local, reason, "session closed");
+    let mut session = Session(Arc::clone(&inner));
+    let tables = inner.shared.router().tables();
+    let hooks = tables
+        .hooks
+        .run(Hooks::POST_DISCONNECT, &mut session, |plugin, session| {
+            plugin.post_disconnect(session)
+        });
+    if let Err(rerror) = hooks.await {
+        tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after the end");
+    }
+    inner.finish();
+}
+
+impl Task {
+    fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.inner.waker.register(cx.waker());
+        let attention = self.inner.take_attention();
+        if self.inner.is_aborted() {
+            return Poll::Ready(());
+        }
+        if attention & LOOK_OUT != 0 || self.out_waits {
+            self.look_out(cx);
+        }
+        if self.reading && !self.inner.has_failed() && !self.stays_paused() {
+            self.poll_reading(cx);
+        }
+        if self.inner.out.is_closed() {
+            let error = self.inner.out.take_error();
+            let why = error.map_or_else(|| "the connection is shut".to_owned(), |e| e.to_string());
+            self.inner.fail(format!("writing failed: {why}"));
+            return self.poll_end();
+        }
+        if self.inner.is_open() {
+            Poll::Pending
+        } else {
+            self.poll_end()
+        }
+    }
+
+    /// Whether all is done that a closing session still does.
+    fn poll_end(&self) -> Poll<()> {
+        let inner = &self.inner;
+        if inner.is_aborted() {
+            return Poll::Ready(());
+        }
+        let calls_done = inner.has_failed() || inner.calls.in_flight() == 0;
+        if calls_done && inner.running() == 0 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Whether the read loop stopped, and there is no reason yet to go on.
+    fn stays_paused(&self) -> bool {
+        if !self.inner.paused.load(Ordering::Acquire) {
+            return false;
+        }
+        self.inner.paused.store(false, Ordering::Release);
+        is_paused(&self.inner)
+    }
+
+    /// Looks after the outbound queue.
+    fn look_out(&mut self, cx: &mut Context<'_>) {
+        self.out_waits = match self.inner.out.poll_work(cx) {
+            Poll::Pending => true,
+            Poll::Ready(false) => false,
+            Poll::Ready(true) => {
+                // The callers that were woken with this promise are in the run queue before us.
+                cx.waker().wake_by_ref();
+                true
+            }
+        };
+    }
+
+    fn poll_reading(&mut self, cx: &mut Context<'_>) {
+        if let Poll::Ready(reason) = self.read_some(cx) {
+            self.reading = false;
+            self.rest = BytesMut::new();
+            self.inner.fail(reason);
+        }
+        self.inner
+            .unread
+            .store(self.rest.capacity(), Ordering::Relaxed);
+    }
+
+    /// Reads and takes messages out until the stream has no more, or the budget is used up.
+    /// `Ready` says why reading has ended.
+    fn read_some(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        let mut budget = Budget::default();
+        for _ in 0..READS_PER_WAKE {
+            let taken = if self.rest_is_ready {
+                self.take_rest(&mut budget)
+            } else {
+                match ready!(self.read_once(cx, &mut budget)) {
+                    Ok(taken) => taken,
+                    Err(Stop(reason)) => return Poll::Ready(reason),
+                }
+            };
+            match taken {
+                Ok((taken, promised)) => {
+                    if promised {
+                        self.look_out(cx);
+                    }
+                    match taken {
+                        Taken::All => self.rest_is_ready = false,
+                        Taken::Budget => break,
+                        Taken::Paused => return Poll::Pending,
+                    }
+                }
+                Err(Stop(reason)) => return Poll::Ready(reason),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads once and takes out what came. The outer error ends the reading before anything was
+    /// taken out.
+    fn read_once(
+        &mut self,
+        cx: &mut Context<'_>,
+        budget: &mut Budget,
+    ) -> Poll<Result<TakenOut, Stop>> {
+        let frame = self.unpack.frame_len(&self.rest).unwrap_or(0);
+        if self.rest.len() >= SMALL_REST || frame > READ_LEN {
+            return self.read_behind(cx, frame, budget);
+        }
+        let mut buffer = scratch::take_read();
+        let kept = self.rest.len();
+        if let Some(front) = buffer.get_mut(..kept) {
+            front.copy_from_slice(&self.rest);
+        }
+        let mut space = ReadBuf::new(buffer.get_mut(kept..).unwrap_or_default());
+        let read = Pin::new(&mut self.read).poll_read(cx, &mut space);
+        let n = space.filled().len();
+        let result = match read {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Stop(format!("reading failed: {error}")))),
+            Poll::Ready(Ok(())) if n == 0 => Poll::Ready(Err(self.end_of_stream())),
+            Poll::Ready(Ok(())) => {
+                self.rest = BytesMut::new();
+                let bytes = buffer.get(..kept + n).unwrap_or_default();
+                let (used, taken) = self.take(bytes, None, budget);
+                self.rest_is_ready = true;
+                if let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
+                    self.rest = BytesMut::from(rest);
+                }
+                Poll::Ready(Ok(taken))
+            }
+        };
+        scratch::give_read(buffer);
+        result
+    }
+
+    /// Reads on behind the beginning of a large message. The buffer grows with what has arrived,
+    /// and not beyond the message.
+    fn read_behind(
+        &mut self,
+        cx: &mut Context<'_>,
+        frame: usize,
+        budget: &mut Budget,
+    ) -> Poll<Result<TakenOut, Stop>> {
+        let wanted = frame.saturating_sub(self.rest.len());
+        let step = self.rest.len().max(READ_LEN);
+        self.rest
+            .reserve(if wanted == 0 { step } else { wanted.min(step) });
+        match ready!(tokio_util::io::poll_read_buf(
+            Pin::new(&mut self.read),
+            cx,
+            &mut self.rest
+        )) {
+            Err(error) => Poll::Ready(Err(Stop(format!("reading failed: {error}")))),
+            Ok(0) => Poll::Ready(Err(self.end_of_stream())),
+            Ok(_) if self.rest.len() < frame => Poll::Ready(Ok(Ok((Taken::All, false)))),
+            Ok(_) => {
+                let taken = self.take_rest(budget);
+                Poll::Ready(Ok(taken))
+            }
+        }
+    }
+
+    #[cold]
+    fn end_of_stream(&self) -> Stop {
+        if self.rest.is_empty() {
+            return Stop("closed by the other end".to_owned());
+        }
+        Stop(format!(
+            "the stream ended within a message, after {} bytes of it",
+            self.rest.len()
+        ))
+    }
+
+    /// Takes messages out of what was kept. Large bodies stay parts of it.
+    fn take_rest(&mut self, budget: &mut Budget) -> TakenOut {
+        let mut bytes = std::mem::take(&mut self.rest).freeze();
+        let (used, taken) = self.take(&bytes, Some(&bytes), budget);
+        self.rest_is_ready = true;
+        bytes.advance(used);
+        if !bytes.is_empty() {
+            self.rest = bytes
+                .try_into_mut()
+                .unwrap_or_else(|shared| BytesMut::from(&*shared));
+        }
+        taken
+    }
+
+    /// Takes messages out of bytes that were read. Returns how many bytes they took.
+    fn take(
+        &mut self,
+        src: &[u8],
+        shared: Option<&Bytes>,
+        budget: &mut Budget,
+    ) -> (usize, TakenOut) {
+        let inner = &self.inner;
+        let tables = inner.shared.router().load();
+        let batch = batch::open(inner.number);
+        let mut dispatch = Dispatch {
+            inner,
+            tables: &tables,
+            logging: log::enabled(),
+            wakers: Wakers::new(inner),
+        };
+        let mut used = 0;
+        let taken = loop {
+            let rest = src.get(used..).unwrap_or_default();
+            if rest.is_empty() || inner.has_failed() || inner.is_aborted() {
+                break Ok(Taken::All);
+            }
+            if is_paused(inner) {
+                break Ok(Taken::Paused);
+            }
+            if budget.is_used_up() {
+                break Ok(Taken::Budget);
+            }
+            match self.unpack.unpack(inner.env(), rest, false) {
+                Ok(None) => break Ok(Taken::All),
+                Ok(Some((frame, length))) => {
+                    used += length.max(1);
+                    let part = shared
+                        .filter(|_| frame.body.len() >= SHARE_FROM)
+                        .and_then(|all| part_of(all, frame.body));
+                    let body = part
+                        .as_ref()
+                        .map_or_else(|| BodyRef::new(frame.body), BodyRef::shared);
+                    if let Err(stop) = dispatch.frame(&frame, length, body) {
+                        break Err(stop);
+                    }
+                }
+                Err(error) => break Err(broken(&error, rest)),
+            }
+        };
+        let promised = dispatch.wakers.finish();
+        let buffer = batch.finish();
+        if !buffer.is_empty() && inner.put(&buffer, None, When::Now).is_err() {
+            tracing::debug!(remote = %inner.remote, "replies were lost: the connection is closed");
+        }
+        scratch::give_pack(buffer);
+        (used.min(src.len()), taken.map(|taken| (taken, promised)))
+    }
+}
+
+/// How far the messages of a read were taken out, and whether the queue was promised a write.
+type TakenOut = Result<(Taken, bool), Stop>;
+
+/// Whether reading has to stop until a handler is done. While a call of this side waits for its
+/// reply it must not: the handlers may be waiting for that reply.
+fn is_paused(inner: &Inner) -> bool {
+    if inner.running() < inner.bounds.running {
+        return false;
+    }
+    if inner.calls.in_flight() > 0 || !inner.is_open() {
+        return false;
+    }
+    inner.paused.store(true, Ordering::Release);
+    if inner.running() < inner.bounds.running || inner.calls.in_flight() > 0 {
+        inner.paused.store(false, Ordering::Release);
+        return false;
+    }
+    true
+}
+
+/// The part of a buffer that a slice of it is; `None` for a slice of something else.
+fn part_of(all: &Bytes, slice: &[u8]) -> Option<Bytes> {
+    let offset = (slice.as_ptr() as usize).checked_sub(all.as_ptr() as usize)?;
+    let end = offset.checked_add(slice.len())?;
+    (end <= all.len()).then(|| all.slice(offset..end))
+}
+
+/// Says what broke the protocol, and who may have been talking.
+#[cold]
+fn broken(error: &crate::proto::ProtoError, bytes: &[u8]) -> Stop {
+    let hint = match bytes {
+        [b'G', b'E', b'T', b' ', ..]
+        | [b'P', b'O', b'S', b'T', ..]
+        | [b'H', b'E', b'A', b'D', ..]
+        | [b'P', b'R', b'I', b' ', ..] => " (these bytes look like HTTP)",
+        [0x16, 3, ..] => " (these bytes look like TLS)",
+        _ => "",
+    };
+    Stop(format!("a frame is broken: {error}{hint}"))
+}
+
+/// The time that one wake may take.
+#[derive(Default)]
+struct Budget {
+    frames: usize,
+    started: Option<Instant>,
+}
+
+impl Budget {
+    fn is_used_up(&mut self) -> bool {
+        self.frames += 1;
+        if !self.frames.is_multiple_of(FRAMES_PER_LOOK) {
+            return false;
+        }
+        match self.started {
+            None => {
+                self.started = Some(Instant::now());
+                false
+            }
+            Some(started) => started.elapsed() >= TIME_PER_WAKE,
+        }
+    }
+}
