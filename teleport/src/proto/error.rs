@@ -201,3 +201,10 @@ mod tests {
         );
     }
 }
+
+impl From<ProtoError> for crate::error::Error {
+    fn from(error: ProtoError) -> Self {
+        let text = "the message cannot be packed or unpacked";
+        Self::new(crate::error::ErrorKind::Protocol, text).with_source(error)
+    }
+}
