@@ -36,7 +36,15 @@
 //! value, and a missing or empty value reads as zero.
 
 mod body;
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "parts serve codecs that are off")
+)]
 mod error;
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "parts serve codecs that are off")
+)]
 mod fail;
 #[cfg(feature = "form")]
 mod form;
@@ -53,6 +61,10 @@ mod protobuf;
 mod registry;
 #[cfg(any(feature = "plain", feature = "form"))]
 mod text;
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "parts serve codecs that are off")
+)]
 mod zero;
 
 use bytes::BytesMut;

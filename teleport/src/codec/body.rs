@@ -221,7 +221,10 @@ pub(super) fn encode_serde<T: Serialize + ?Sized>(
             if nil::is_empty_message(value) {
                 Ok(())
             } else {
-                Err(CodecError::unsupported_type::<T>("protobuf", nil::WHY))
+                Err(CodecError::unsupported_type::<T>(
+                    "protobuf",
+                    super::protobuf::NO_MESSAGE,
+                ))
             }
         }
         // Nothing is an empty body, which no codec sees, so that none need be known.
@@ -271,9 +274,8 @@ pub(super) fn decode<T: DeserializeOwned>(
             super::form::decode(src).map_err(|fail| CodecError::decode_failed::<T>("form", &fail))
         }
         #[cfg(feature = "protobuf")]
-        Choice::Protobuf => {
-            nil::ignore_body().map_err(|fail| CodecError::decode_failed::<T>("protobuf", &fail))
-        }
+        Choice::Protobuf => super::protobuf::ignore_body()
+            .map_err(|fail| CodecError::decode_failed::<T>("protobuf", &fail)),
         Choice::Own(own) => {
             let mut value = None;
             own.decode(src, &mut |reader| {
