@@ -68,6 +68,8 @@ mod text;
 mod zero;
 
 use bytes::BytesMut;
+/// What the values of a [`Codec`] come as.
+pub use erased_serde;
 
 pub use self::body::{BodyRef, FromBody, Raw, ToBody};
 pub use self::error::{CodecError, CodecErrorKind, RegisterError};
@@ -99,7 +101,7 @@ pub const FORM: u8 = b'f';
 ///
 /// ```
 /// use bytes::BytesMut;
-/// use teleport::codec::{Codec, CodecError, Codecs};
+/// use teleport::codec::{Codec, CodecError, Codecs, erased_serde};
 ///
 /// /// JSON with line breaks, for people who read along.
 /// struct Pretty;

@@ -2,6 +2,7 @@
 //! original is wrong.
 
 mod args;
+mod codec;
 mod rerror;
 mod seq;
 mod uri;
