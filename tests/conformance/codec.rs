@@ -4,6 +4,7 @@
 //! serde can write and read. The few protobuf types are written out in `messages`.
 
 mod messages;
+mod properties;
 mod shape;
 mod value;
 

@@ -292,7 +292,9 @@ pub(super) fn decode<T: DeserializeOwned>(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::super::{CodecErrorKind, JSON};
+    #[cfg(feature = "json")]
+    use super::super::CodecErrorKind;
+    use super::super::JSON;
     use super::*;
 
     #[test]
