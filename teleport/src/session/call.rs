@@ -32,9 +32,9 @@ use crate::xfer::XferPipe;
 ///
 /// # Errors
 ///
-/// Of what it is awaited to: [`ErrorKind::Remote`] with the other peer's error;
-/// [`ErrorKind::Closed`], [`ErrorKind::Timeout`], [`ErrorKind::Busy`], [`ErrorKind::Encode`],
-/// [`ErrorKind::Decode`], and [`ErrorKind::Refused`] by a plugin.
+/// Of what it is awaited to: [`Remote`](crate::ErrorKind::Remote) with the other peer's error;
+/// [`Closed`](crate::ErrorKind::Closed), [`Timeout`](crate::ErrorKind::Timeout), [`Busy`](crate::ErrorKind::Busy), [`Encode`](crate::ErrorKind::Encode),
+/// [`Decode`](crate::ErrorKind::Decode), and [`Refused`](crate::ErrorKind::Refused) by a plugin.
 #[must_use = "a call is made when it is awaited or sent"]
 pub struct Call<'a, R, A> {
     session: &'a Session,
@@ -76,9 +76,9 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
         self
     }
 
-    /// Sets the codec of the body; the peer's default codec, if it is not set.
+    /// Sets the codec of the body; the peer's default codec, if it is not set or 0.
     pub fn body_codec(mut self, codec: u8) -> Self {
-        self.options.codec = codec;
+        self.options.set_codec(codec);
         self
     }
 

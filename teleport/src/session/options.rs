@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Session;
 use super::caller::Request;
+use crate::codec;
 use crate::error::Error;
 use crate::message::{Head, Header, Meta, Mtype, Seq, Uri};
 use crate::xfer::XferPipe;
@@ -47,9 +48,7 @@ impl<'a> Options<'a> {
     pub(super) fn of_request(session: &Session, request: &'a Request) -> Self {
         let mut options = Self::new(session, request.uri.as_bytes());
         options.meta = request.meta.clone();
-        if request.body_codec != crate::codec::NONE {
-            options.codec = request.body_codec;
-        }
+        options.set_codec(request.body_codec);
         options.xfer.clone_from(&request.xfer);
         options.seq.clone_from(&request.seq);
         if request.seq.is_some() {
@@ -57,6 +56,13 @@ impl<'a> Options<'a> {
         }
         options.timeout = request.timeout.or(options.timeout);
         options
+    }
+
+    /// Codec 0 stands for the default, on the wire too.
+    pub(super) fn set_codec(&mut self, codec: u8) {
+        if codec != codec::NONE {
+            self.codec = codec;
+        }
     }
 
     pub(super) fn uri(&self) -> &[u8] {

@@ -63,9 +63,9 @@ impl<'a, A: ToBody> Push<'a, A> {
         self
     }
 
-    /// Sets the codec of the body; the peer's default codec, if it is not set.
+    /// Sets the codec of the body; the peer's default codec, if it is not set or 0.
     pub fn body_codec(mut self, codec: u8) -> Self {
-        self.options.codec = codec;
+        self.options.set_codec(codec);
         self
     }
 
