@@ -1,5 +1,9 @@
 //! Two peers with a connection in memory between them.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use bytes::Bytes;
 use teleport::codec::Raw;
 use teleport::{Peer, PeerBuilder, Session};
@@ -81,4 +85,9 @@ pub async fn call_bytes(
 ) -> Result<Bytes, teleport::Error> {
     let reply: Raw<Bytes> = session.call(uri, Raw(body.into())).await?;
     Ok(reply.0)
+}
+
+/// Polls a future once; nobody is woken when it could go on.
+pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
