@@ -99,7 +99,7 @@ async fn finish(inner: Arc<Inner>) {
         inner.out.close();
         tracing::warn!(remote = %inner.remote, "the other end did not read what was left for it");
     }
-    inner.shared.hub().remove(&inner);
+    inner.shared.hub().retire(&inner);
     let reason = inner.close_reason().unwrap_or_default();
     tracing::debug!(remote = %inner.remote, local = %inner.local, reason, "session closed");
     let mut session = Session(Arc::clone(&inner));
