@@ -57,6 +57,9 @@ mod zero;
 
 use bytes::BytesMut;
 
+/// Type-erased serde, which [`Codec`] is written with.
+pub use erased_serde;
+
 pub use self::body::{BodyRef, FromBody, Raw, ToBody};
 pub use self::error::{CodecError, CodecErrorKind, RegisterError};
 #[cfg(feature = "form")]
