@@ -8,7 +8,6 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::codec::CodecError;
-use crate::proto::ProtoError;
 use crate::rerror::{Rerror, code};
 
 /// A failure of a local operation: one word wide, with a [kind](Error::kind) to match on and a
@@ -231,16 +230,6 @@ impl From<Error> for Rerror {
             _ => code::UNKNOWN,
         };
         Self::from_code(code).with_reason(reason)
-    }
-}
-
-impl From<ProtoError> for Error {
-    fn from(error: ProtoError) -> Self {
-        Self::new(
-            ErrorKind::Protocol,
-            "the message cannot be packed or unpacked",
-        )
-        .with_source(error)
     }
 }
 

@@ -41,7 +41,7 @@
 //! | 0 | [`message`], [`codec`], [`xfer`], [`rerror`], [`swap`] | plain data and pure functions |
 //! | 1 | [`proto`] | messages from and to bytes, without I/O |
 //! | 2 | [`socket`] | streams of messages, usable alone |
-//! | 3 | [`router`], [`context`], [`plugin`] | handlers, and what they see |
+//! | 3 | [`router`], [`context`], [`plugin`](mod@plugin) | handlers, and what they see |
 //! | 4 | [`session`] | the life of a connection |
 //! | 5 | [`peer`] | configuration, listening, dialling |
 //! | 6 | [`plugins`] | whole features on top |

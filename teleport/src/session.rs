@@ -23,7 +23,9 @@ mod calls;
 mod dispatch;
 mod hub;
 mod inner;
+mod launch;
 mod log;
+mod options;
 mod outbound;
 mod pre;
 mod push;
@@ -31,6 +33,7 @@ mod scratch;
 mod slow;
 mod sweep;
 mod task;
+mod waiting;
 
 pub use call::{Call, CallCmd, CallFuture, Reply};
 pub use caller::{Caller, CallerExt, RawReply, Request};

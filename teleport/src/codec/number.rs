@@ -36,10 +36,12 @@ pub(super) fn put_display(dst: &mut BytesMut, value: impl std::fmt::Display) {
 /// What a float is to these functions.
 pub(super) trait Float: Copy + std::fmt::Display + std::fmt::LowerExp + Into<f64> {
     /// Whether json writes the number with an exponent.
+    #[cfg(feature = "json")]
     fn wants_exponent(self) -> bool;
 }
 
 impl Float for f64 {
+    #[cfg(feature = "json")]
     fn wants_exponent(self) -> bool {
         let size = self.abs();
         size != 0.0 && !(1e-6..1e21).contains(&size)
@@ -47,6 +49,7 @@ impl Float for f64 {
 }
 
 impl Float for f32 {
+    #[cfg(feature = "json")]
     fn wants_exponent(self) -> bool {
         let size = self.abs();
         size != 0.0 && !(1e-6..1e21).contains(&size)

@@ -222,6 +222,7 @@ impl Dispatch<'_> {
         body: BodyRef<'_>,
     ) -> Result<(), Stop> {
         let inner = self.inner;
+        let codec = ctx.body_codec();
         let mut answer = Some(answer);
         let started = entry
             .handler
@@ -233,7 +234,7 @@ impl Dispatch<'_> {
         let Some(answer) = answer else { return Ok(()) };
         match started {
             Started::Answered => {}
-            Started::Undecoded(ctx, fail) => return undecoded(inner, &ctx, answer, &fail),
+            Started::Undecoded(fail) => return undecoded(inner, codec, answer, &fail),
             Started::Pending(future) => {
                 let owed = Owed::new(inner.count_running(), answer);
                 tokio::spawn(async move { owed.settle(future.await) });
@@ -299,10 +300,10 @@ impl Dispatch<'_> {
                     push_done(&running.session().0, record, &uri, result.as_ref().err());
                 });
             }
-            Err((ctx, fail)) => {
+            Err(fail) => {
                 let rerror = fail.to_rerror();
                 push_done(self.inner, record, head.uri, Some(&rerror));
-                if ctx.body_codec() == codec::NONE {
+                if head.body_codec == codec::NONE {
                     return Err(no_codec(&rerror));
                 }
             }
@@ -377,12 +378,12 @@ pub(super) fn not_found(inner: &Inner, tables: &Tables, uri: &[u8]) {
 #[cold]
 pub(super) fn undecoded(
     inner: &Arc<Inner>,
-    ctx: &CallCtx,
+    codec: u8,
     answer: Answer,
     fail: &DecodeFail,
 ) -> Result<(), Stop> {
     let rerror = fail.to_rerror();
-    if ctx.body_codec() == codec::NONE {
+    if codec == codec::NONE {
         return Err(no_codec(&rerror));
     }
     answer.refuse(inner, &rerror);

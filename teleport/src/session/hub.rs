@@ -6,8 +6,8 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use super::Session;
-use super::call::encode;
 use super::inner::Inner;
+use super::launch::encode;
 use super::push::send_ready;
 use crate::codec::ToBody;
 use crate::error::Error;

@@ -4,6 +4,10 @@
 //! a zero instead of `null`, the declared name of a struct's key instead of one in another case,
 //! and bytes instead of base64. The wrappers hold no data of the input and vanish in optimised
 //! code.
+//!
+//! serde_json refuses a `null` or a string where it was asked for something else, so it is asked
+//! for whatever there is. Only numbers are asked for by their type, which decides how they are
+//! parsed; their `null` is caught by asking for an option first.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -40,10 +44,6 @@ impl<D> Lenient<D> {
 enum Due {
     Any,
     Bool,
-    Signed,
-    Unsigned,
-    F32,
-    F64,
     Char,
     Str,
     Bytes,
@@ -56,10 +56,30 @@ enum Due {
 macro_rules! due {
     ($($method:ident $due:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            let Self { inner, rules } = self;
-            inner.$method(Wrap { visitor, rules, due: Due::$due })
+            self.whatever(Due::$due, visitor)
         })*
     };
+}
+
+macro_rules! numbers {
+    ($($method:ident $number:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+            self.inner.deserialize_option(OrZero { visitor, number: Number::$number })
+        })*
+    };
+}
+
+impl<D> Lenient<D> {
+    fn whatever<'de, V: Visitor<'de>>(self, due: Due, visitor: V) -> Result<V::Value, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        self.inner.deserialize_any(Wrap {
+            visitor,
+            rules: self.rules,
+            due,
+        })
+    }
 }
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
@@ -67,20 +87,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
 
     due! {
         deserialize_any Any
-        deserialize_option Any
         deserialize_bool Bool
-        deserialize_i8 Signed
-        deserialize_i16 Signed
-        deserialize_i32 Signed
-        deserialize_i64 Signed
-        deserialize_i128 Signed
-        deserialize_u8 Unsigned
-        deserialize_u16 Unsigned
-        deserialize_u32 Unsigned
-        deserialize_u64 Unsigned
-        deserialize_u128 Unsigned
-        deserialize_f32 F32
-        deserialize_f64 F64
         deserialize_char Char
         deserialize_str Str
         deserialize_string Str
@@ -88,6 +95,30 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
         deserialize_byte_buf Bytes
         deserialize_seq Seq
         deserialize_map Map
+    }
+
+    numbers! {
+        deserialize_i8 I8
+        deserialize_i16 I16
+        deserialize_i32 I32
+        deserialize_i64 I64
+        deserialize_i128 I128
+        deserialize_u8 U8
+        deserialize_u16 U16
+        deserialize_u32 U32
+        deserialize_u64 U64
+        deserialize_u128 U128
+        deserialize_f32 F32
+        deserialize_f64 F64
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let Self { inner, rules } = self;
+        inner.deserialize_option(Wrap {
+            visitor,
+            rules,
+            due: Due::Any,
+        })
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -124,52 +155,25 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let Self { inner, rules } = self;
-        inner.deserialize_tuple(
-            len,
-            Wrap {
-                visitor,
-                rules,
-                due: Due::Tuple(len),
-            },
-        )
+        self.whatever(Due::Tuple(len), visitor)
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _: &'static str,
         len: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let Self { inner, rules } = self;
-        inner.deserialize_tuple_struct(
-            name,
-            len,
-            Wrap {
-                visitor,
-                rules,
-                due: Due::Tuple(len),
-            },
-        )
+        self.whatever(Due::Tuple(len), visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let Self { inner, rules } = self;
-        let due = Due::Struct(fields);
-        inner.deserialize_struct(
-            name,
-            fields,
-            Wrap {
-                visitor,
-                rules,
-                due,
-            },
-        )
+        self.whatever(Due::Struct(fields), visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -252,17 +256,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
         visit_bool(bool)
         visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128)
         visit_u8(u8) visit_u16(u16) visit_u32(u32) visit_u64(u64) visit_u128(u128)
-        visit_f32(f32) visit_char(char) visit_byte_buf(Vec<u8>)
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<V::Value, E> {
-        if matches!(self.due, Due::F32) && value.abs() > f64::from(f32::MAX) {
-            return Err(E::invalid_value(
-                Unexpected::Float(value),
-                &"a 32-bit float",
-            ));
-        }
-        self.visitor.visit_f64(value)
+        visit_f32(f32) visit_f64(f64) visit_char(char) visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8])
+        visit_byte_buf(Vec<u8>)
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<V::Value, E> {
@@ -283,20 +278,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
         match self.due {
             Due::Bytes | Due::Seq => self.base64(value.as_bytes()),
             _ => self.visitor.visit_string(value),
-        }
-    }
-
-    fn visit_bytes<E: de::Error>(self, value: &[u8]) -> Result<V::Value, E> {
-        match self.due {
-            Due::Bytes => self.base64(value),
-            _ => self.visitor.visit_bytes(value),
-        }
-    }
-
-    fn visit_borrowed_bytes<E: de::Error>(self, value: &'de [u8]) -> Result<V::Value, E> {
-        match self.due {
-            Due::Bytes => self.base64(value),
-            _ => self.visitor.visit_borrowed_bytes(value),
         }
     }
 
@@ -324,9 +305,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
         match self.due {
             Due::Any => visitor.visit_unit(),
             Due::Bool => visitor.visit_bool(false),
-            Due::Signed => visitor.visit_i64(0),
-            Due::Unsigned => visitor.visit_u64(0),
-            Due::F32 | Due::F64 => visitor.visit_f64(0.0),
             Due::Char => visitor.visit_char('\0'),
             Due::Str => visitor.visit_borrowed_str(""),
             Due::Bytes => visitor.visit_borrowed_bytes(b""),
@@ -338,6 +316,9 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        if matches!(self.due, Due::Bool | Due::Char | Due::Str | Due::Map) {
+            return Err(A::Error::invalid_type(Unexpected::Seq, &self));
+        }
         self.visitor.visit_seq(Lenient {
             inner,
             rules: self.rules,
@@ -345,10 +326,11 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let rules = self.rules;
         match self.due {
             Due::Struct(fields) => self.visitor.visit_map(Fields {
                 inner,
-                rules: self.rules,
+                rules,
                 keys: Keys {
                     fields,
                     next: 0,
@@ -356,10 +338,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
                 },
                 filling: false,
             }),
-            _ => self.visitor.visit_map(Lenient {
-                inner,
-                rules: self.rules,
-            }),
+            Due::Any | Due::Map => self.visitor.visit_map(Lenient { inner, rules }),
+            Due::Bool | Due::Char | Due::Str | Due::Bytes | Due::Seq | Due::Tuple(_) => {
+                Err(A::Error::invalid_type(Unexpected::Map, &self))
+            }
         }
     }
 
@@ -368,6 +350,97 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
             inner,
             rules: self.rules,
         })
+    }
+}
+
+/// How a number is parsed.
+#[derive(Clone, Copy)]
+enum Number {
+    I8,
+    I16,
+    I32,
+    I64,
+    I128,
+    U8,
+    U16,
+    U32,
+    U64,
+    U128,
+    F32,
+    F64,
+}
+
+/// Takes a number, or the zero for `null`.
+struct OrZero<V> {
+    visitor: V,
+    number: Number,
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for OrZero<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.expecting(f)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<V::Value, E> {
+        match self.number {
+            Number::U8 | Number::U16 | Number::U32 | Number::U64 | Number::U128 => {
+                self.visitor.visit_u64(0)
+            }
+            Number::I8 | Number::I16 | Number::I32 | Number::I64 | Number::I128 => {
+                self.visitor.visit_i64(0)
+            }
+            Number::F32 | Number::F64 => self.visitor.visit_f64(0.0),
+        }
+    }
+
+    #[inline]
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        let visitor = self.visitor;
+        match self.number {
+            Number::I8 => inner.deserialize_i8(visitor),
+            Number::I16 => inner.deserialize_i16(visitor),
+            Number::I32 => inner.deserialize_i32(visitor),
+            Number::I64 => inner.deserialize_i64(visitor),
+            Number::I128 => inner.deserialize_i128(visitor),
+            Number::U8 => inner.deserialize_u8(visitor),
+            Number::U16 => inner.deserialize_u16(visitor),
+            Number::U32 => inner.deserialize_u32(visitor),
+            Number::U64 => inner.deserialize_u64(visitor),
+            Number::U128 => inner.deserialize_u128(visitor),
+            Number::F32 => inner.deserialize_f32(InRange { visitor }),
+            Number::F64 => inner.deserialize_f64(visitor),
+        }
+    }
+}
+
+/// Takes a float that is due in 32 bits, and refuses one that would become infinite.
+struct InRange<V> {
+    visitor: V,
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for InRange<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.expecting(f)
+    }
+
+    pass! { visit_i64(i64) visit_u64(u64) visit_f32(f32) }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<V::Value, E> {
+        if value.abs() > f64::from(f32::MAX) {
+            return Err(E::invalid_value(
+                Unexpected::Float(value),
+                &"a 32-bit float",
+            ));
+        }
+        self.visitor.visit_f64(value)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_map(map)
     }
 }
 
