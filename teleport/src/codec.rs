@@ -71,9 +71,6 @@ use bytes::BytesMut;
 /// What the values of a [`Codec`] come as.
 pub use erased_serde;
 
-/// Type-erased serde, which [`Codec`] is written with.
-pub use erased_serde;
-
 pub use self::body::{BodyRef, FromBody, Raw, ToBody};
 pub use self::error::{CodecError, CodecErrorKind, RegisterError};
 #[cfg(feature = "form")]
