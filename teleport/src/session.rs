@@ -35,7 +35,7 @@ mod sweep;
 mod task;
 mod waiting;
 
-pub use call::{Call, CallCmd, CallFuture, Reply};
+pub use call::{Call, CallCanceller, CallCmd, CallFuture, Reply};
 pub use caller::{Caller, CallerExt, RawReply, Request};
 pub(crate) use hub::Hub;
 pub use hub::{Broadcast, Sessions};

@@ -2,6 +2,7 @@
 
 mod base64;
 mod de;
+mod escape;
 mod ser;
 
 use bytes::BytesMut;

@@ -5,6 +5,7 @@ use std::future::{Future, IntoFuture, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Session;
 use super::caller::Request;
-use super::calls::{ReplyBytes, ReplyIn};
+use super::calls::{Key, ReplyBytes, ReplyIn};
 use super::inner::Inner;
 use super::launch::{Launch, launch, next_seq};
 use super::options::Options;
@@ -250,6 +251,15 @@ impl<R: FromBody> CallCmd<R> {
         &self.seq
     }
 
+    /// A handle that can end the call from elsewhere.
+    #[must_use]
+    pub fn canceller(&self) -> CallCanceller {
+        CallCanceller {
+            inner: Arc::downgrade(&self.waiting.inner),
+            key: self.waiting.key.clone(),
+        }
+    }
+
     /// Waits for the reply.
     ///
     /// # Errors
@@ -311,6 +321,23 @@ impl<R> fmt::Debug for CallCmd<R> {
         f.debug_struct("CallCmd")
             .field("seq", &self.seq)
             .finish_non_exhaustive()
+    }
+}
+
+/// Ends a call from elsewhere than where its reply is waited for.
+#[derive(Clone, Debug)]
+pub struct CallCanceller {
+    inner: Weak<Inner>,
+    key: Option<Key>,
+}
+
+impl CallCanceller {
+    /// Ends the call with [`Cancelled`](crate::ErrorKind::Cancelled), unless its reply is there.
+    /// The other peer is not told, and may handle the call.
+    pub fn cancel(&self) {
+        if let (Some(inner), Some(key)) = (self.inner.upgrade(), &self.key) {
+            inner.calls.cancel(key);
+        }
     }
 }
 

@@ -38,6 +38,7 @@ impl Waiting {
     fn ended(&self, ended: Ended) -> Error {
         match ended {
             Ended::Closed => Session(Arc::clone(&self.inner)).closed_error(),
+            Ended::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled"),
             Ended::TimedOut => {
                 let timeout = self.timeout.unwrap_or_default();
                 Error::new(

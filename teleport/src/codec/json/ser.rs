@@ -1,19 +1,27 @@
 //! Writes JSON with the bytes that Go's encoder gives.
 
-use std::fmt::{self, Display};
+mod key;
+mod ready;
+
+use std::fmt::Display;
 use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
 use serde::ser::{self, Impossible, Serialize};
 
+use self::key::Key;
+use self::ready::ReadyText;
 use super::super::fail::Fail;
 use super::super::number::{Float, put_display, put_i64, put_json_float, put_u64};
 use super::base64;
+use super::escape::{put_quoted, put_string};
 
 /// How serde_json hands over text that is JSON already.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 /// How serde_json hands over a number of any length.
 const NUMBER: &str = "$serde_json::private::Number";
+
+type No = Impossible<(), Fail>;
 
 /// Writes one value.
 pub(super) struct Serializer<'a> {
@@ -442,303 +450,5 @@ impl Order {
         }
         dst.truncate(self.start);
         dst.put_slice(&sorted);
-    }
-}
-
-/// Writes a key: strings, and what has a short text, in quotes.
-struct Key<'a> {
-    dst: &'a mut BytesMut,
-}
-
-macro_rules! key_texts {
-    ($($method:ident($ty:ty))*) => {
-        $(fn $method(self, value: $ty) -> Result<(), Fail> {
-            put_quoted(self.dst, &value)
-        })*
-    };
-}
-
-macro_rules! no_keys {
-    ($($method:ident($($ty:ty),*) -> $ok:ty;)*) => {
-        $(fn $method(self, $(_: $ty),*) -> Result<$ok, Fail> {
-            Err(Fail::other(KEY))
-        })*
-    };
-}
-
-const KEY: &str = "a map key must be a string or a number";
-
-type No = Impossible<(), Fail>;
-
-impl ser::Serializer for Key<'_> {
-    type Ok = ();
-    type Error = Fail;
-    type SerializeSeq = No;
-    type SerializeTuple = No;
-    type SerializeTupleStruct = No;
-    type SerializeTupleVariant = No;
-    type SerializeMap = No;
-    type SerializeStruct = No;
-    type SerializeStructVariant = No;
-
-    key_texts! {
-        serialize_bool(bool) serialize_char(char)
-        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
-        serialize_i128(i128)
-        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
-        serialize_u128(u128)
-    }
-
-    no_keys! {
-        serialize_bytes(&[u8]) -> ();
-        serialize_none() -> ();
-        serialize_unit() -> ();
-        serialize_unit_struct(&'static str) -> ();
-        serialize_seq(Option<usize>) -> No;
-        serialize_tuple(usize) -> No;
-        serialize_tuple_struct(&'static str, usize) -> No;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
-        serialize_map(Option<usize>) -> No;
-        serialize_struct(&'static str, usize) -> No;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
-    }
-
-    fn serialize_f32(self, value: f32) -> Result<(), Fail> {
-        check_finite(value)?;
-        put_quoted(self.dst, &value)
-    }
-
-    fn serialize_f64(self, value: f64) -> Result<(), Fail> {
-        check_finite(value)?;
-        put_quoted(self.dst, &value)
-    }
-
-    fn serialize_str(self, value: &str) -> Result<(), Fail> {
-        put_string(self.dst, value);
-        Ok(())
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<(), Fail> {
-        self.serialize_str(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), Fail> {
-        Err(Fail::other(KEY))
-    }
-
-    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        put_quoted(self.dst, value)
-    }
-}
-
-/// Writes the one string of a value that is JSON already, escaped as Go escapes it.
-struct ReadyText<'a> {
-    dst: &'a mut BytesMut,
-}
-
-macro_rules! not_ready {
-    ($($method:ident($($ty:ty),*) -> $ok:ty;)*) => {
-        $(fn $method(self, $(_: $ty),*) -> Result<$ok, Fail> {
-            Err(Fail::other("raw JSON must be a string"))
-        })*
-    };
-}
-
-impl ser::Serializer for ReadyText<'_> {
-    type Ok = ();
-    type Error = Fail;
-    type SerializeSeq = No;
-    type SerializeTuple = No;
-    type SerializeTupleStruct = No;
-    type SerializeTupleVariant = No;
-    type SerializeMap = No;
-    type SerializeStruct = No;
-    type SerializeStructVariant = No;
-
-    not_ready! {
-        serialize_bool(bool) -> ();
-        serialize_i8(i8) -> ();
-        serialize_i16(i16) -> ();
-        serialize_i32(i32) -> ();
-        serialize_i64(i64) -> ();
-        serialize_u8(u8) -> ();
-        serialize_u16(u16) -> ();
-        serialize_u32(u32) -> ();
-        serialize_u64(u64) -> ();
-        serialize_f32(f32) -> ();
-        serialize_f64(f64) -> ();
-        serialize_char(char) -> ();
-        serialize_bytes(&[u8]) -> ();
-        serialize_none() -> ();
-        serialize_unit() -> ();
-        serialize_unit_struct(&'static str) -> ();
-        serialize_unit_variant(&'static str, u32, &'static str) -> ();
-        serialize_seq(Option<usize>) -> No;
-        serialize_tuple(usize) -> No;
-        serialize_tuple_struct(&'static str, usize) -> No;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
-        serialize_map(Option<usize>) -> No;
-        serialize_struct(&'static str, usize) -> No;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
-    }
-
-    fn serialize_str(self, value: &str) -> Result<(), Fail> {
-        let mut in_string = false;
-        let mut escaped = false;
-        let mut rest = value;
-        while let Some(letter) = rest.chars().next() {
-            let (head, tail) = rest.split_at(letter.len_utf8());
-            rest = tail;
-            if !in_string && letter.is_ascii_whitespace() {
-                continue;
-            }
-            if in_string && matches!(letter, '<' | '>' | '&' | '\u{2028}' | '\u{2029}') {
-                put_escaped(self.dst, head);
-            } else {
-                self.dst.put_slice(head.as_bytes());
-            }
-            if letter == '"' && !escaped {
-                in_string = !in_string;
-            }
-            escaped = letter == '\\' && !escaped;
-        }
-        Ok(())
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-}
-
-fn put_string(dst: &mut BytesMut, text: &str) {
-    dst.reserve(text.len() + 2);
-    dst.put_u8(b'"');
-    put_escaped(dst, text);
-    dst.put_u8(b'"');
-}
-
-fn put_quoted<T: Display + ?Sized>(dst: &mut BytesMut, value: &T) -> Result<(), Fail> {
-    dst.put_u8(b'"');
-    fmt::write(&mut Escaping { dst }, format_args!("{value}"))
-        .map_err(|_| Fail::other("a Display implementation failed"))?;
-    dst.put_u8(b'"');
-    Ok(())
-}
-
-struct Escaping<'a> {
-    dst: &'a mut BytesMut,
-}
-
-impl fmt::Write for Escaping<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        put_escaped(self.dst, text);
-        Ok(())
-    }
-}
-
-/// Appends the text with its escapes, runs of ordinary bytes at once.
-fn put_escaped(dst: &mut BytesMut, text: &str) {
-    let mut rest = text.as_bytes();
-    let mut searched = 0;
-    while let Some(at) = rest
-        .iter()
-        .skip(searched)
-        .position(|byte| needs_a_look(*byte))
-    {
-        let at = at + searched;
-        let (plain, tail) = rest.split_at(at);
-        let used = match tail {
-            // U+2028 and U+2029, the only ones of this lead byte that are escaped.
-            [0xe2, 0x80, last @ (0xa8 | 0xa9), ..] => {
-                dst.put_slice(plain);
-                dst.put_slice(if *last == 0xa8 {
-                    b"\\u2028"
-                } else {
-                    b"\\u2029"
-                });
-                3
-            }
-            [0xe2, ..] => {
-                searched = at + 1;
-                continue;
-            }
-            [byte, ..] => {
-                dst.put_slice(plain);
-                put_escape(dst, *byte);
-                1
-            }
-            [] => break,
-        };
-        rest = tail.get(used..).unwrap_or_default();
-        searched = 0;
-    }
-    dst.put_slice(rest);
-}
-
-const fn needs_a_look(byte: u8) -> bool {
-    matches!(byte, 0..=0x1f | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
-}
-
-fn put_escape(dst: &mut BytesMut, byte: u8) {
-    match byte {
-        b'"' => dst.put_slice(b"\\\""),
-        b'\\' => dst.put_slice(b"\\\\"),
-        b'\n' => dst.put_slice(b"\\n"),
-        b'\r' => dst.put_slice(b"\\r"),
-        b'\t' => dst.put_slice(b"\\t"),
-        _ => {
-            dst.put_slice(b"\\u00");
-            dst.put_u8(hex(byte >> 4));
-            dst.put_u8(hex(byte & 15));
-        }
-    }
-}
-
-const fn hex(nibble: u8) -> u8 {
-    if nibble < 10 {
-        b'0' + nibble
-    } else {
-        b'a' + nibble - 10
     }
 }
