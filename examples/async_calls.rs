@@ -31,7 +31,7 @@ async fn main() -> Result<(), Error> {
     srv.route_call(Work)?;
     let address = srv.listen_on("127.0.0.1:0").await?;
     let cli = Peer::builder().build()?;
-    let sess = cli.dial(&address.to_string()).await?;
+    let sess = cli.dial(&address).await?;
 
     // `send` makes the call and gives a handle to wait with later. None waits for another:
     // together they take as long as the longest.

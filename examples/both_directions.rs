@@ -61,7 +61,7 @@ async fn main() -> Result<(), Error> {
     let ann = Peer::builder().build()?;
     ann.route_call(Customer)?;
     ann.route_push(Progress::default())?;
-    let sess = ann.dial(&address.to_string()).await?;
+    let sess = ann.dial(&address).await?;
 
     for (item, expected) in [("hammer", "one hammer"), ("anvil", "nothing")] {
         let got: String = sess.call("/shop/order", item).await?;

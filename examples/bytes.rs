@@ -41,7 +41,7 @@ async fn main() -> Result<(), Error> {
     srv.route_call(File::default())?;
     let address = srv.listen_on("127.0.0.1:0").await?;
     let cli = Peer::builder().message_limit(32 << 20).build()?;
-    let sess = cli.dial(&address.to_string()).await?;
+    let sess = cli.dial(&address).await?;
 
     // `Raw` says that the bytes are the body, rather than a value to be encoded.
     let content = Bytes::from(vec![b'x'; 20 << 20]);

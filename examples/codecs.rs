@@ -41,7 +41,7 @@ async fn main() -> Result<(), Error> {
     srv.route_call(Calc)?;
     let address = srv.listen_on("127.0.0.1:0").await?;
     let cli = Peer::builder().build()?;
-    let sess = cli.dial(&address.to_string()).await?;
+    let sess = cli.dial(&address).await?;
     let arg = Fraction { over: 7, under: 2 };
     let expected = Quotient { value: 3.5 };
 

@@ -88,7 +88,7 @@ impl Me {
 async fn main() -> Result<(), Error> {
     let srv = Peer::builder().plugin(Door).build()?;
     srv.route_call(Me)?;
-    let address = srv.listen_on("127.0.0.1:0").await?.to_string();
+    let address = srv.listen_on("127.0.0.1:0").await?;
 
     let ann = Peer::builder().plugin(Introduce("ann", 42)).build()?;
     let sess = ann.dial(&address).await?;

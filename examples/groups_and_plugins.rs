@@ -82,7 +82,7 @@ async fn main() -> Result<(), Error> {
 
     let address = srv.listen_on("127.0.0.1:0").await?;
     let cli = Peer::builder().build()?;
-    let sess = cli.dial(&address.to_string()).await?;
+    let sess = cli.dial(&address).await?;
 
     // IgnoreCase stands at the handler of this path; the query is left as it is.
     let sum: i64 = sess.call("/API/Math/ADD", [1, 2, 3]).await?;

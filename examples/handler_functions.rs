@@ -73,7 +73,7 @@ async fn main() -> Result<(), Error> {
 
     let address = srv.listen_on("127.0.0.1:0").await?;
     let cli = Peer::builder().build()?;
-    let sess = cli.dial(&address.to_string()).await?;
+    let sess = cli.dial(&address).await?;
     let sum: i64 = sess.call("/add", [1, 2, 3]).await?;
     let me: String = sess.call("/whoami", ()).await?;
     let next: u64 = sess.call("/next", ()).await?;

@@ -58,7 +58,7 @@ async fn main() -> Result<(), Error> {
         .default_body_codec("pretty")
         .build()?;
     let pretty = cli.codecs().id_of("pretty").expect("it was registered");
-    let sess = cli.dial(&address.to_string()).await?;
+    let sess = cli.dial(&address).await?;
 
     let cmd = sess
         .call::<(i64, i64)>("/math/divmod", (17, 5))

@@ -31,17 +31,16 @@ impl Push {
 #[tokio::main]
 async fn main() -> Result<(), teleport::Error> {
     // The server: its routes, and port 0 for any port that is free.
-    let srv = Peer::builder().listen_port(0).build()?;
+    let srv = Peer::builder().build()?;
     let paths = srv.route_call(Math)?;
     println!("server: answers {paths:?}");
-    let address = srv.listen().await?;
+    let address = srv.listen_on("127.0.0.1:0").await?;
 
     // The client has routes as well: the connection carries calls and pushes both ways.
     let (pushed, mut pushes) = mpsc::unbounded_channel();
     let cli = Peer::builder().build()?;
     cli.route_push(Push(pushed))?;
-    let port = address.port().unwrap_or_default();
-    let sess = cli.dial(&format!("127.0.0.1:{port}")).await?;
+    let sess = cli.dial(&address).await?;
 
     let sum: i64 = sess.call("/math/add?author=me", &[1, 2, 3, 4, 5]).await?;
     println!("client: the sum is {sum}");

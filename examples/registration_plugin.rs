@@ -84,7 +84,7 @@ impl Math {
 async fn main() -> Result<(), Error> {
     let centre = Peer::builder().build()?;
     centre.route_call(Registry::default())?;
-    let centre_address = centre.listen_on("127.0.0.1:0").await?.to_string();
+    let centre_address = centre.listen_on("127.0.0.1:0").await?;
 
     // A service announces itself; all it has to do is to carry the plugin.
     let to_centre = Peer::builder().build()?;

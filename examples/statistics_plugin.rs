@@ -97,7 +97,7 @@ async fn main() -> Result<(), Error> {
     srv.route_push_fn(note)?;
     let address = srv.listen_on("127.0.0.1:0").await?;
     let cli = Peer::builder().build()?;
-    let sess = cli.dial(&address.to_string()).await?;
+    let sess = cli.dial(&address).await?;
 
     for b in 0..10 {
         let _: Result<i64, Error> = sess.call("/math/div", (100, b)).await;

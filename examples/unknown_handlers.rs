@@ -39,7 +39,7 @@ async fn main() -> Result<(), Error> {
     let address = srv.listen_on("127.0.0.1:0").await?;
 
     let cli = Peer::builder().build()?;
-    let sess = cli.dial(&address.to_string()).await?;
+    let sess = cli.dial(&address).await?;
 
     sess.push("/a/b", "any text").await?;
     // Messages are handled in the order in which they came, as far as none has to wait; so the
