@@ -7,5 +7,6 @@ mod floors;
 mod hub;
 mod idle;
 mod progress;
+mod reply_hooks;
 mod socket;
 mod writes;

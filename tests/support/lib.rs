@@ -7,3 +7,8 @@ pub mod fuzz;
 pub mod logs;
 pub mod pair;
 pub mod vectors;
+
+/// What the README shows, as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeDoctests;

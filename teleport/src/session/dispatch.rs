@@ -165,7 +165,7 @@ impl Dispatch<'_> {
                 let received = self.received(head, size);
                 let path = received.uri().path_bytes();
                 if path.is_empty() {
-                    answer.refuse(self.inner, &invalid_uri());
+                    self.unrouted(head, size, body, answer, &invalid_uri());
                     return Ok(());
                 }
                 self.tables
@@ -175,8 +175,7 @@ impl Dispatch<'_> {
             }
         };
         let Some((entry, received)) = found else {
-            not_found(self.inner, self.tables, head.uri);
-            answer.refuse(self.inner, &Rerror::not_found());
+            self.unrouted(head, size, body, answer, &Rerror::not_found());
             return Ok(());
         };
         let received = received.unwrap_or_else(|| self.received(head, size));
@@ -192,6 +191,27 @@ impl Dispatch<'_> {
             slow::start(future)
         }
         Ok(())
+    }
+
+    /// Answers a call that has no route. The peer's reply hooks see that answer as any other.
+    #[cold]
+    fn unrouted(
+        &self,
+        head: &Head<'_>,
+        size: usize,
+        body: BodyRef<'_>,
+        answer: Answer,
+        rerror: &Rerror,
+    ) {
+        if self.tables.hooks.any(slow::REPLY_HOOKS) {
+            let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+            slow::start(slow::call(job, answer, self.inner));
+            return;
+        }
+        if rerror.code() == code::NOT_FOUND {
+            not_found(self.inner, self.tables, head.uri);
+        }
+        answer.refuse(self.inner, rerror);
     }
 
     fn run(
