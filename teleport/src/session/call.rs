@@ -277,6 +277,7 @@ impl<R: FromBody> CallCmd<R> {
 
     fn whole<T>(&self, reply: ReplyIn, body: T) -> Reply<T> {
         Reply {
+            seq: self.seq.clone(),
             body,
             meta: reply.meta,
             body_codec: reply.body_codec,
@@ -342,9 +343,37 @@ impl CallCanceller {
 }
 
 /// A reply with all that came with it.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::{Peer, Rerror, UnknownCallCtx};
+///
+/// async fn echo(ctx: &mut UnknownCallCtx) -> Result<String, Rerror> {
+///     ctx.add_meta("k", "v");
+///     ctx.bind()
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), teleport::Error> {
+/// let (near, far) = tokio::io::duplex(1024);
+/// let server = Peer::builder().build()?;
+/// server.set_unknown_call(echo)?;
+/// server.serve_conn(far).await?;
+///
+/// let session = Peer::builder().build()?.dial_conn(near).await?;
+/// let command = session.call::<String>("/any", "hello").seq("mine").send().await?;
+/// let reply = command.reply().await?;
+/// assert_eq!((reply.seq.as_bytes(), &*reply.body), (&b"mine"[..], "hello"));
+/// assert_eq!(reply.meta.get("k"), Some("v"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Reply<R> {
+    /// The sequence text of the call.
+    pub seq: Seq,
     /// The decoded body.
     pub body: R,
     /// The metadata.
