@@ -12,6 +12,7 @@ mod call;
 mod faults;
 mod listen;
 mod push;
+mod readme;
 mod serve;
 mod support;
 mod usage;
