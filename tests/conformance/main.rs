@@ -7,4 +7,5 @@ mod frames;
 mod raw;
 mod rerror;
 mod seq;
+mod standard;
 mod uri;
