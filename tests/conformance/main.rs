@@ -8,4 +8,5 @@ mod raw;
 mod rerror;
 mod seq;
 mod standard;
+mod transcripts;
 mod uri;
