@@ -63,7 +63,7 @@ impl Wire {
     fn answer(&mut self, line: &[u8]) -> String {
         let answer = match self.action {
             WireAction::Decode => decode::line(&self.env, &mut *self.unpack, line),
-            WireAction::Encode => encode::line(&self.env, &mut *self.pack, line),
+            WireAction::Encode => encode::line(&self.env, &*self.pack, line),
         };
         answer.unwrap_or_else(|refusal| to_json(&refusal))
     }

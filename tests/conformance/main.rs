@@ -2,6 +2,7 @@
 //! original is wrong.
 
 mod args;
+mod codec;
 mod decode;
 mod frames;
 mod raw;

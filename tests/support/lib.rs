@@ -1,5 +1,16 @@
 //! What the tests share.
 
+
+/// What the README shows, as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeDoctests;
+
+pub mod alloc;
+pub mod counting;
+pub mod frames;
 pub mod fuzz;
+pub mod logs;
+pub mod pair;
 pub mod standard;
 pub mod vectors;

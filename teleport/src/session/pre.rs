@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::call::encode_with;
 use super::inner::Inner;
+use super::launch::encode_with;
 use super::{Session, task};
 use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
