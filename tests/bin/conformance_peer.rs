@@ -39,13 +39,15 @@ fn main() -> ExitCode {
     };
     let result = match &args.command {
         None => runtime.block_on(serve(&args)),
-        Some(Command::Dial { address }) => runtime.block_on(dial(&args, address)),
+        Some(Command::Dial { address }) => {
+            runtime.block_on(dial(&args, address)).map_err(Into::into)
+        }
     };
     // A read of standard input may still be waiting on a thread of its own.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => failed(&*error),
     }
 }
 
@@ -61,11 +63,13 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 }
 
 /// Listens until a signal comes.
-async fn serve(args: &Args) -> Result<(), Error> {
+async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    // Whoever reads the first line may send a signal at once.
+    let stop = stop_signal()?;
     let peer = server(&args.features.options(), &Notes::default())?;
     let address = peer.listen_on(&args.listen).await?;
     print(&address.to_string());
-    stop_signal().await;
+    stop.await;
     peer.close().await;
     Ok(())
 }
@@ -139,17 +143,23 @@ fn print(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut term) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
+/// Listens for the signals that end the program, from now on.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    }
-    let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }

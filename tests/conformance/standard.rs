@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use teleport::codec::JSON;
+use teleport::codec::{JSON, PLAIN, PROTOBUF};
 use teleport::message::Mtype;
 use teleport::proto::RawProto;
 use teleport::socket::Socket;
 use teleport::{Message, Peer, Session};
+use teleport_tests::standard::call::{Arg, Shown, Spec, call, kind_of_result};
+use teleport_tests::standard::routes::PbTest;
 use teleport_tests::standard::{BROADCAST, Notes, Options, client, server};
 
 /// Both ends of a connection, and the pushes that the server noted.
@@ -67,6 +69,82 @@ async fn the_table_is_whole() {
         .chain(pushes.iter().map(|path| format!("Push {path}")))
         .collect();
     assert_eq!(routes, due);
+}
+
+/// A call of the table and its result, or the code and the reason of its error.
+type Row = (&'static str, u8, Arg, Result<Value, (i32, &'static str)>);
+
+#[tokio::test(start_paused = true)]
+async fn every_call_of_the_table_is_answered() {
+    let text = || Arg::Text("t".to_owned());
+    let numbers = |a, b| Arg::PbTest(PbTest { a, b });
+    let rows: Vec<Row> = vec![
+        ("/math/add", JSON, Arg::Ints(vec![1, 2, -5]), Ok(json!(-2))),
+        ("/math/add", JSON, Arg::Raw(Bytes::new()), Ok(json!(0))),
+        ("/test/echo", JSON, text(), Ok(json!("t"))),
+        ("/test/echo", PLAIN, text(), Ok(json!("t"))),
+        ("/test/fail", JSON, text(), Err((1001, "reason: t"))),
+        ("/test/boom", JSON, text(), Err((500, "boom: t"))),
+        ("/test/div", JSON, numbers(7, 2), Ok(json!(3))),
+        (
+            "/test/div",
+            JSON,
+            numbers(7, 0),
+            Err((500, "runtime error: integer divide by zero")),
+        ),
+        (
+            "/test/pb_add",
+            JSON,
+            numbers(5, 5),
+            Ok(json!({"a": 10, "b": 0})),
+        ),
+        (
+            "/test/pb_add",
+            PROTOBUF,
+            numbers(5, 5),
+            Ok(json!({"a": 10, "b": 0})),
+        ),
+        (
+            "/test/bytes",
+            JSON,
+            Arg::Raw(Bytes::from_static(b"raw")),
+            Ok(json!("got:raw")),
+        ),
+        ("/test/nothing", JSON, text(), Ok(Value::Null)),
+        ("/test/sleep", JSON, Arg::Int(60_000), Ok(json!(60_000))),
+        ("/test/meta_echo?q=1", JSON, text(), Ok(json!("t"))),
+        ("/test/pipe_add", JSON, text(), Ok(json!("t"))),
+        ("/test/codec_set", JSON, text(), Ok(json!("t"))),
+        (
+            "/test/call_back",
+            JSON,
+            text(),
+            Ok(json!("t|hello from server")),
+        ),
+        ("/test/none", JSON, text(), Err((404, ""))),
+    ];
+    let pair = pair(&Options::default()).await;
+    for xfer in [&b""[..], b"m", b"g", b"gm"] {
+        for (uri, codec, arg, due) in &rows {
+            let spec = Spec {
+                uri: (*uri).to_owned(),
+                arg: arg.clone(),
+                codec: *codec,
+                meta: Vec::new(),
+                xfer: xfer.to_vec(),
+                seq: None,
+            };
+            let ours = match call(&pair.session, &spec, kind_of_result(uri.as_bytes())).await {
+                Ok(answer) => Ok(answer.result),
+                Err(error) => Err(error.rerror().unwrap().clone()),
+            };
+            let ours = ours
+                .as_ref()
+                .map_err(|error| (error.code(), error.reason()));
+            let due = due.clone().map(Shown::Json);
+            assert_eq!(ours, due.as_ref().map_err(|error| *error), "{uri}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -9,11 +9,13 @@
 use std::future::Future;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 use teleport_tests::vectors::{Check, Miss, Tally, root};
 
 mod client;
+mod notices;
 mod pair;
 mod results;
 mod rules;
@@ -23,6 +25,9 @@ mod wire;
 
 use rules::Side;
 use script::Script;
+
+/// How long a replay may take on its own clock.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 #[test]
 fn transcripts() {
@@ -94,5 +99,10 @@ fn play(replay: impl Future<Output = Check>) -> Check {
         .start_paused(true)
         .build()
         .expect("a runtime can be built")
-        .block_on(replay)
+        .block_on(async {
+            match tokio::time::timeout(LONGEST, replay).await {
+                Ok(check) => check,
+                Err(_) => Err("the replay never ends".into()),
+            }
+        })
 }

@@ -1,11 +1,5 @@
 //! What the tests share.
 
-
-/// What the README shows, as documentation tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct ReadmeDoctests;
-
 pub mod alloc;
 pub mod counting;
 pub mod frames;
@@ -14,3 +8,8 @@ pub mod logs;
 pub mod pair;
 pub mod standard;
 pub mod vectors;
+
+/// What the README shows, as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeDoctests;

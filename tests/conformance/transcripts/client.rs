@@ -1,17 +1,19 @@
 //! Our client, and a hand-made server that says what was recorded.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use teleport::message::Mtype;
 use teleport::{Peer, Session};
 use teleport_tests::standard::call::push;
 use teleport_tests::standard::{self, Notes};
 use teleport_tests::vectors::{Check, Miss, same};
+use tokio::time::timeout;
 
 use super::results::{Calls, Counter, spec};
 use super::rules;
 use super::script::{End, Frame, Script, What};
-use super::wire::Wire;
+use super::wire::{QUIET, Wire};
 
 pub(super) async fn replay(script: &Script) -> Check {
     let options = rules::options(&script.client_setup);
@@ -21,11 +23,9 @@ pub(super) async fn replay(script: &Script) -> Check {
     let mut conns = BTreeMap::new();
     let mut calls = Calls::new(script);
     for (at, event) in script.events.iter().enumerate() {
-        if !conns.contains_key(&event.conn) {
-            conns.insert(event.conn, Conn::open(&client, options.limit).await?);
-        }
-        let Some(conn) = conns.get_mut(&event.conn) else {
-            continue;
+        let conn = match conns.entry(event.conn) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(new) => new.insert(Conn::open(&client, options.limit).await?),
         };
         match (event.from, &event.what) {
             (End::Client, What::Frame(frame)) => {
@@ -101,7 +101,10 @@ impl Conn {
             if self.wire.is_broken() || self.server_closed {
                 return Err("the client stays open, but should close".into());
             }
-            self.session.close().await;
+            // Calls that nobody answers would hold the closing up.
+            if timeout(QUIET, self.session.close()).await.is_err() {
+                self.session.abort();
+            }
             if !self.wire.rest().await? {
                 return Err("the client was closed by hand, but its stream goes on".into());
             }

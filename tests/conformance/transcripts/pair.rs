@@ -1,16 +1,19 @@
 //! Our client and our server: the calls of the recording, and what its program saw of them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use teleport::message::Mtype;
 use teleport::{Peer, Session};
 use teleport_tests::standard::call::push;
 use teleport_tests::standard::{self, Notes};
 use teleport_tests::vectors::{Check, Miss, same};
+use tokio::time::timeout;
 
 use super::results::{Calls, Counter, spec};
 use super::rules;
 use super::script::{End, Script, What};
+use super::wire::QUIET;
 
 pub(super) async fn replay(script: &Script) -> Check {
     let server_options = rules::options(&script.server_setup);
@@ -23,11 +26,9 @@ pub(super) async fn replay(script: &Script) -> Check {
     let mut conns = BTreeMap::new();
     let mut calls = Calls::new(script);
     for (at, event) in script.events.iter().enumerate() {
-        if !conns.contains_key(&event.conn) {
-            conns.insert(event.conn, Conn::open(&server, &client).await?);
-        }
-        let Some(conn) = conns.get_mut(&event.conn) else {
-            continue;
+        let conn = match conns.entry(event.conn) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(new) => new.insert(Conn::open(&server, &client).await?),
         };
         match (event.from, &event.what) {
             (End::Client, What::Frame(frame)) => match frame.mtype {
@@ -50,7 +51,9 @@ pub(super) async fn replay(script: &Script) -> Check {
     }
     calls.judge().await?;
     for conn in conns.values() {
-        conn.client.close().await;
+        if timeout(QUIET, conn.client.close()).await.is_err() {
+            conn.client.abort();
+        }
         conn.server.closed().await;
     }
     same(

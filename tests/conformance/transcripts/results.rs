@@ -9,10 +9,11 @@ use teleport::{Error, ErrorKind, Rerror, Session};
 use teleport_tests::standard::call::{Answer, Arg, Kind, Shown, Spec, call, kind_of_result};
 use teleport_tests::vectors::{Check, Miss, same, unhex};
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, timeout};
+use tokio::time::timeout;
 
 use super::rules;
 use super::script::{End, Frame, Script, What};
+use super::wire::QUIET;
 
 /// Makes the calls and pushes that recorded frames show, and judges what comes of them.
 pub(super) struct Calls<'a> {
@@ -195,7 +196,7 @@ fn kind(entry: Option<&Value>, frame: &Frame) -> Kind {
 
 impl Made<'_> {
     async fn wait(&mut self) -> Check {
-        match timeout(Duration::from_secs(600), &mut self.task).await {
+        match timeout(QUIET, &mut self.task).await {
             Ok(result) => {
                 self.result = Some(result.map_err(|error| format!("the call: {error}"))?);
                 Ok(())
@@ -246,24 +247,21 @@ impl Made<'_> {
             "message": ours.message(),
             "reason": ours.reason(),
         });
-        let by_program = self
-            .entry
-            .filter(|entry| entry["rerror"].is_object())
-            .map(|entry| rules::same_rerror(&ours, &entry["rerror"]));
-        if let Some(Ok(())) = by_program {
-            return Ok(());
-        }
-        match serde_json::from_slice::<Value>(text) {
+        let said = serde_json::from_slice::<Value>(text).ok().filter(|said| {
+            let code = said["code"].as_i64();
+            code.is_some_and(|code| i32::try_from(code).is_ok())
+        });
+        // An error that cannot be read (row 29).
+        let Some(said) = said else { return Ok(()) };
+        let seen = self.entry.map(|entry| &entry["rerror"]);
+        let Some(seen) = seen.filter(|seen| seen.is_object()) else {
+            return rules::same_rerror(&ours, &said);
+        };
+        same("code", ours["code"].clone(), seen["code"].clone())?;
+        match rules::same_rerror(&ours, seen) {
             // The reply's own text binds where the program saw another (row 18).
-            Ok(due)
-                if due["code"]
-                    .as_i64()
-                    .is_some_and(|code| i32::try_from(code).is_ok()) =>
-            {
-                rules::same_rerror(&ours, &due)
-            }
-            // Unreadable (row 29).
-            _ => Ok(()),
+            Err(_) => rules::same_rerror(&ours, &said),
+            fine => fine,
         }
     }
 

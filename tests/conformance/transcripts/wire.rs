@@ -13,7 +13,7 @@ use super::rules;
 use super::script::Frame;
 
 /// How long the clock, which moves only while nobody has work to do, is watched for more bytes.
-const QUIET: Duration = Duration::from_secs(600);
+pub(super) const QUIET: Duration = Duration::from_secs(600);
 
 /// What came.
 #[derive(Debug)]
@@ -93,6 +93,11 @@ impl Wire {
     /// Ends the stream.
     pub(super) async fn shut(&mut self) {
         let _ = self.write.shutdown().await;
+    }
+
+    /// How many calls were said and not answered yet.
+    pub(super) fn open_calls(&self) -> usize {
+        self.open_calls
     }
 
     /// Whether what was said last makes the other end close by itself.
