@@ -6,6 +6,7 @@ pub mod frames;
 pub mod fuzz;
 pub mod logs;
 pub mod pair;
+pub mod standard;
 pub mod vectors;
 
 /// What the README shows, as documentation tests.

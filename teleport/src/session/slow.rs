@@ -253,6 +253,10 @@ async fn reply_result(
         }
     }
     answer.log(inner, error.as_ref());
+    if hooks.any(Hooks::POST_WRITE_REPLY) {
+        // What a hook sends now must not overtake the reply.
+        inner.flush_batch();
+    }
     let run = hooks.run(Hooks::POST_WRITE_REPLY, &mut write, |p, c| {
         p.post_write_reply(c)
     });
