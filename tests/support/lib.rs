@@ -1,6 +1,11 @@
 //! What the tests share.
 
+pub mod alloc;
+pub mod counting;
+pub mod frames;
 pub mod fuzz;
+pub mod logs;
+pub mod pair;
 pub mod vectors;
 
 /// What the README shows, as documentation tests.

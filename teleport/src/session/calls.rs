@@ -200,12 +200,11 @@ impl State {
 
     /// An idle session keeps no reply buffers and no large table.
     fn rest(&mut self) {
+        for slot in &mut self.table {
+            scratch::give_reply(std::mem::take(&mut slot.spare));
+        }
         if self.table.len() > FIRST_SLOTS {
             self.table = Vec::new();
-        } else {
-            for slot in &mut self.table {
-                scratch::give_reply(std::mem::take(&mut slot.spare));
-            }
         }
         if self.side.capacity() > FIRST_SLOTS {
             self.side = HashMap::new();

@@ -72,6 +72,8 @@ pub(crate) struct Inner {
     pub(super) runtime: Handle,
     /// Whether the sweeper knows this session.
     pub(super) swept: AtomicBool,
+    /// The session left the table of its peer for good.
+    pub(super) gone: AtomicBool,
     pub(super) stalled: Mutex<super::sweep::Stall>,
 }
 
@@ -137,6 +139,7 @@ impl Inner {
             unread: AtomicUsize::new(0),
             runtime: Handle::current(),
             swept: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             stalled: Mutex::new(super::sweep::Stall::default()),
         }
     }
