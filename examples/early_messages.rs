@@ -33,10 +33,11 @@ impl Plugin for Introduce {
         pre.send(call).await?;
         // The reply comes to nobody but us: there is no read loop yet.
         let reply = pre.receive().await?;
-        match Rerror::from_meta(&reply.header.meta) {
-            Some(refused) => Err(refused),
-            None => Ok(println!("client: {}", pre.decode::<String>(&reply)?)),
+        if let Some(refused) = Rerror::from_meta(&reply.header.meta) {
+            return Err(refused);
         }
+        println!("client: {}", pre.decode::<String>(&reply)?);
+        Ok(())
     }
 }
 
@@ -52,18 +53,16 @@ impl Plugin for Door {
     async fn post_accept(&self, pre: &mut PreSession) -> Result<(), Rerror> {
         let call = pre.receive().await?;
         let hello: Hello = pre.decode(&call)?;
-        let reply = Message::new(Mtype::REPLY, "", "").with_seq(call.header.seq);
+        let mut reply = Message::new(Mtype::REPLY, "", "").with_seq(call.header.seq);
         if hello.ticket != 42 {
             let refused = Rerror::unauthorized("the ticket is not valid");
-            let mut reply = reply;
             refused.set_meta(&mut reply.header.meta);
             pre.send(reply).await?;
             // The connection is closed behind the reply.
             return Err(refused);
         }
-        let mut reply = reply.with_body_codec(codec::JSON);
         reply.body = pre.encode(codec::JSON, &format!("welcome, {}", hello.user))?;
-        pre.send(reply).await?;
+        pre.send(reply.with_body_codec(codec::JSON)).await?;
         // What is known from here on: the name of the session, and data of its own.
         pre.set_id(&hello.user);
         pre.swap_mut().insert("hello", hello);

@@ -434,11 +434,13 @@ impl Peer {
     }
 
     /// Closes the peer in good order: listens no more, and closes all sessions as
-    /// [`Session::close`] does. Returns when all of this is done.
+    /// [`Session::close`] does. Returns when all of this is done, however long a handler takes.
+    ///
+    /// A handler that awaits this for its own peer would wait for itself: spawn it there.
     ///
     /// # Cancel safety
     ///
-    /// The closing goes on when the future is dropped.
+    /// Once polled, the closing goes on when the future is dropped.
     pub async fn close(&self) {
         self.0.closing.cancel();
         for session in self.sessions().all() {

@@ -1,6 +1,7 @@
 //! The framework as its users meet it, one module per behaviour.
 
 mod closing;
+mod cost;
 mod dropped_calls;
 mod encode_panics;
 mod floors;

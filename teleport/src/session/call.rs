@@ -283,7 +283,7 @@ impl<R: FromBody> CallCmd<R> {
             body_codec: reply.body_codec,
             xfer: reply.xfer,
             size: reply.size,
-            cost: self.started.elapsed(),
+            cost: reply.arrived.saturating_duration_since(self.started),
         }
     }
 
@@ -384,7 +384,7 @@ pub struct Reply<R> {
     pub xfer: XferPipe,
     /// The size of the frame, in bytes.
     pub size: usize,
-    /// The time from the making of the call to now.
+    /// The time from the making of the call to the arrival of the reply, however late it is taken.
     pub cost: Duration,
 }
 

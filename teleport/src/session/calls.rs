@@ -39,6 +39,8 @@ pub(super) struct ReplyIn {
     pub(super) xfer: XferPipe,
     pub(super) body: ReplyBytes,
     pub(super) size: usize,
+    /// When it was read, whoever takes it when.
+    pub(super) arrived: Instant,
     /// What a plugin made of it.
     pub(super) refused: Option<Rerror>,
 }

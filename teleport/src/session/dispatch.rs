@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::Session;
 use super::answer::{Answer, Owed};
@@ -44,6 +45,8 @@ pub(super) struct Dispatch<'a> {
     pub(super) logging: bool,
     /// The callers whose replies came in this batch.
     pub(super) wakers: Wakers<'a>,
+    /// When the first reply of this batch was read; the others came with it.
+    pub(super) arrived: Option<Instant>,
 }
 
 /// Wakes callers. When a batch brings more than one reply their next calls are a burst: the
@@ -317,6 +320,7 @@ impl Dispatch<'_> {
             slow::start(slow::reply(job, self.inner));
             return;
         }
+        let arrived = *self.arrived.get_or_insert_with(Instant::now);
         let delivered = self.inner.calls.deliver(head.seq, |buffer| ReplyIn {
             body_codec: head.body_codec,
             meta: if head.meta.is_empty() {
@@ -327,6 +331,7 @@ impl Dispatch<'_> {
             xfer: XferPipe::from_wire(head.xfer),
             body: keep(body, buffer),
             size,
+            arrived,
             refused: None,
         });
         match delivered {

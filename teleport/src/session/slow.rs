@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
 use super::answer::{Answer, Owed, deliver};
 use super::calls::{ReplyBytes, ReplyIn};
@@ -388,6 +389,7 @@ pub(super) fn reply(job: Job, inner: &Arc<Inner>) -> BoxFuture<'static, ()> {
         if !read_on(&inner, &tables, &ctx).await {
             return;
         }
+        let arrived = Instant::now();
         let refused = reply_hooks(&tables.hooks, &mut ctx).await.err();
         let seq: Seq = ctx.seq().clone();
         let (received, body) = ctx.into_parts();
@@ -398,6 +400,7 @@ pub(super) fn reply(job: Job, inner: &Arc<Inner>) -> BoxFuture<'static, ()> {
             xfer: XferPipe::from_wire(received.xfer().ids()),
             body: ReplyBytes::Shared(body),
             size: received.size(),
+            arrived,
             refused,
         });
         match delivered {

@@ -54,6 +54,7 @@ impl Waiting {
         match result {
             Ok(reply) => {
                 record.set_received(reply.size);
+                record.set_ended(reply.arrived);
                 record.add_parts("recv", &reply.meta, reply.body.as_slice());
                 let rerror = reply
                     .refused
