@@ -1,7 +1,10 @@
 //! The framework as its users meet it, one module per behaviour.
 
+mod bad_frames;
+mod bad_messages;
 mod calls;
 mod closing;
+mod deaf_ends;
 mod dropped_calls;
 mod encode_panics;
 mod floors;
