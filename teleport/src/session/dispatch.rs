@@ -400,7 +400,7 @@ pub(super) fn push_done(
         (None, Some(error)) => tracing::warn!(
             remote = %inner.remote,
             uri = %log::printable(uri),
-            error = %error.to_string().escape_debug(),
+            error = %log::printable(error.to_string().as_bytes()),
             "a push was not handled"
         ),
         (None, None) => {}
