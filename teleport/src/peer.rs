@@ -431,6 +431,8 @@ impl Peer {
     /// Closes the peer in good order: listens no more, and closes all sessions as
     /// [`Session::close`] does. Returns when all of this is done.
     ///
+    /// A handler of this peer must not await it, for it waits for the handler; spawn it there.
+    ///
     /// # Cancel safety
     ///
     /// The closing goes on when the future is dropped.

@@ -178,6 +178,8 @@ impl Session {
     /// calls of this side get their replies; then what is queued is written, and the connection
     /// is shut. Returns when all of this is done.
     ///
+    /// A handler of this session must not await it, for it waits for the handler; spawn it there.
+    ///
     /// # Cancel safety
     ///
     /// The closing goes on when the future is dropped.
