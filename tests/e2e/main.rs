@@ -12,6 +12,7 @@ mod handshake;
 mod hook_order;
 mod hub;
 mod idle;
+mod log_lines;
 mod plugin_sets;
 mod progress;
 mod routes;
