@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Closed,
     /// The time allowed for a call, or for dialling, ran out.
     Timeout,
+    /// The call was cancelled on this side.
+    Cancelled,
     /// A bound of this peer is reached; nothing was sent.
     Busy,
     /// No connection could be made.

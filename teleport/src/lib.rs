@@ -27,7 +27,7 @@
 //!     let address = server.listen_on("127.0.0.1:0").await?;
 //!
 //!     let client = Peer::builder().build()?;
-//!     let session = client.dial(&address.to_string()).await?;
+//!     let session = client.dial(&address).await?;
 //!     let sum: i64 = session.call("/math/add", [1, 2, 3]).await?;
 //!     assert_eq!(sum, 6);
 //!     Ok(())

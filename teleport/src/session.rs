@@ -35,7 +35,7 @@ mod sweep;
 mod task;
 mod waiting;
 
-pub use call::{Call, CallCmd, CallFuture, Reply};
+pub use call::{Call, CallCanceller, CallCmd, CallFuture, Reply};
 pub use caller::{Caller, CallerExt, RawReply, Request};
 pub(crate) use hub::Hub;
 pub use hub::{Broadcast, Sessions};
@@ -178,11 +178,11 @@ impl Session {
     /// calls of this side get their replies; then what is queued is written, and the connection
     /// is shut. Returns when all of this is done.
     ///
-    /// A handler of this session must not await it, for it waits for the handler; spawn it there.
+    /// A handler that awaits this for its own session would wait for itself: spawn it there.
     ///
     /// # Cancel safety
     ///
-    /// The closing goes on when the future is dropped.
+    /// Once polled, the closing goes on when the future is dropped.
     pub async fn close(&self) {
         self.0.begin_close("closed by this side");
         self.closed().await;

@@ -8,4 +8,6 @@ mod frames;
 mod raw;
 mod rerror;
 mod seq;
+mod standard;
+mod transcripts;
 mod uri;

@@ -6,4 +6,10 @@ pub mod frames;
 pub mod fuzz;
 pub mod logs;
 pub mod pair;
+pub mod standard;
 pub mod vectors;
+
+/// What the README shows, as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeDoctests;

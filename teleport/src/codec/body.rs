@@ -120,7 +120,8 @@ impl<T: Serialize + Send + Sync + ?Sized> ToBody for T {
     message = "a body cannot be read into `{Self}`",
     label = "neither an owned serde type, nor `Protobuf`, nor `Raw`",
     note = "derive `serde::Deserialize` for it, or read a prost message as `Protobuf<Message>`, \
-            or the bytes as `Raw<Bytes>`"
+            or the bytes as `Raw<Bytes>`",
+    note = "if it is `!` or `_`, say what the reply is: `call::<T>(..)` or `let reply: T = ..`"
 )]
 pub trait FromBody: Sized + Send {
     /// Reads the body, which is in the codec with the id.

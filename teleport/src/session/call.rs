@@ -5,6 +5,7 @@ use std::future::{Future, IntoFuture, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Session;
 use super::caller::Request;
-use super::calls::{ReplyBytes, ReplyIn};
+use super::calls::{Key, ReplyBytes, ReplyIn};
 use super::inner::Inner;
 use super::launch::{Launch, launch, next_seq};
 use super::options::Options;
@@ -250,6 +251,15 @@ impl<R: FromBody> CallCmd<R> {
         &self.seq
     }
 
+    /// A handle that can end the call from elsewhere.
+    #[must_use]
+    pub fn canceller(&self) -> CallCanceller {
+        CallCanceller {
+            inner: Arc::downgrade(&self.waiting.inner),
+            key: self.waiting.key.clone(),
+        }
+    }
+
     /// Waits for the reply.
     ///
     /// # Errors
@@ -267,12 +277,13 @@ impl<R: FromBody> CallCmd<R> {
 
     fn whole<T>(&self, reply: ReplyIn, body: T) -> Reply<T> {
         Reply {
+            seq: self.seq.clone(),
             body,
             meta: reply.meta,
             body_codec: reply.body_codec,
             xfer: reply.xfer,
             size: reply.size,
-            cost: self.started.elapsed(),
+            cost: reply.arrived.saturating_duration_since(self.started),
         }
     }
 
@@ -314,10 +325,55 @@ impl<R> fmt::Debug for CallCmd<R> {
     }
 }
 
+/// Ends a call from elsewhere than where its reply is waited for.
+#[derive(Clone, Debug)]
+pub struct CallCanceller {
+    inner: Weak<Inner>,
+    key: Option<Key>,
+}
+
+impl CallCanceller {
+    /// Ends the call with [`Cancelled`](crate::ErrorKind::Cancelled), unless its reply is there.
+    /// The other peer is not told, and may handle the call.
+    pub fn cancel(&self) {
+        if let (Some(inner), Some(key)) = (self.inner.upgrade(), &self.key) {
+            inner.calls.cancel(key);
+        }
+    }
+}
+
 /// A reply with all that came with it.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::{Peer, Rerror, UnknownCallCtx};
+///
+/// async fn echo(ctx: &mut UnknownCallCtx) -> Result<String, Rerror> {
+///     ctx.add_meta("k", "v");
+///     ctx.bind()
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), teleport::Error> {
+/// let (near, far) = tokio::io::duplex(1024);
+/// let server = Peer::builder().build()?;
+/// server.set_unknown_call(echo)?;
+/// server.serve_conn(far).await?;
+///
+/// let session = Peer::builder().build()?.dial_conn(near).await?;
+/// let command = session.call::<String>("/any", "hello").seq("mine").send().await?;
+/// let reply = command.reply().await?;
+/// assert_eq!((reply.seq.as_bytes(), &*reply.body), (&b"mine"[..], "hello"));
+/// assert_eq!(reply.meta.get("k"), Some("v"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Reply<R> {
+    /// The sequence text of the call.
+    pub seq: Seq,
     /// The decoded body.
     pub body: R,
     /// The metadata.
@@ -328,7 +384,7 @@ pub struct Reply<R> {
     pub xfer: XferPipe,
     /// The size of the frame, in bytes.
     pub size: usize,
-    /// The time from the making of the call to now.
+    /// The time from the making of the call to the arrival of the reply, however late it is taken.
     pub cost: Duration,
 }
 

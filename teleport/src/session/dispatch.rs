@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::Session;
 use super::answer::{Answer, Owed};
@@ -27,12 +28,7 @@ use crate::xfer::XferPipe;
 /// A body from this size on is handed to whoever keeps it as a part of what was read.
 pub(super) const SHARE_FROM: usize = 4 * 1024;
 
-/// With one of these on the peer a call goes by way of the plugins from the start: the hooks of
-/// replies see the answers to calls without a route too.
-const EARLY_CALL: Hooks = Hooks::PRE_READ_HEADER
-    .union(Hooks::POST_READ_CALL_HEADER)
-    .union(Hooks::PRE_WRITE_REPLY)
-    .union(Hooks::POST_WRITE_REPLY);
+const EARLY_CALL: Hooks = Hooks::PRE_READ_HEADER.union(Hooks::POST_READ_CALL_HEADER);
 /// The least room for refusals beyond the hard mark, in bytes: those of some thousand calls.
 const LEAST_REFUSALS: usize = 1024 * 1024;
 
@@ -52,6 +48,8 @@ pub(super) struct Dispatch<'a> {
     pub(super) logging: bool,
     /// The callers whose replies came in this batch.
     pub(super) wakers: Wakers<'a>,
+    /// When the first reply of this batch was read; the others came with it.
+    pub(super) arrived: Option<Instant>,
 }
 
 /// Wakes callers. When a batch brings more than one reply their next calls are a burst: the
@@ -175,7 +173,7 @@ impl Dispatch<'_> {
                 let received = self.received(head, size);
                 let path = received.uri().path_bytes();
                 if path.is_empty() {
-                    answer.refuse(self.inner, &invalid_uri());
+                    self.unrouted(head, size, body, answer, &invalid_uri());
                     return Ok(());
                 }
                 self.tables
@@ -185,8 +183,7 @@ impl Dispatch<'_> {
             }
         };
         let Some((entry, received)) = found else {
-            not_found(self.inner, self.tables, head.uri);
-            answer.refuse(self.inner, &Rerror::not_found());
+            self.unrouted(head, size, body, answer, &Rerror::not_found());
             return Ok(());
         };
         let received = received.unwrap_or_else(|| self.received(head, size));
@@ -202,6 +199,27 @@ impl Dispatch<'_> {
             slow::start(future)
         }
         Ok(())
+    }
+
+    /// Answers a call that has no route. The peer's reply hooks see that answer as any other.
+    #[cold]
+    fn unrouted(
+        &self,
+        head: &Head<'_>,
+        size: usize,
+        body: BodyRef<'_>,
+        answer: Answer,
+        rerror: &Rerror,
+    ) {
+        if self.tables.hooks.any(slow::REPLY_HOOKS) {
+            let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+            slow::start(slow::call(job, answer, self.inner));
+            return;
+        }
+        if rerror.code() == code::NOT_FOUND {
+            not_found(self.inner, self.tables, head.uri);
+        }
+        answer.refuse(self.inner, rerror);
     }
 
     fn run(
@@ -307,6 +325,7 @@ impl Dispatch<'_> {
             slow::start(slow::reply(job, self.inner));
             return;
         }
+        let arrived = *self.arrived.get_or_insert_with(Instant::now);
         let delivered = self.inner.calls.deliver(head.seq, |buffer| ReplyIn {
             body_codec: head.body_codec,
             meta: if head.meta.is_empty() {
@@ -317,6 +336,7 @@ impl Dispatch<'_> {
             xfer: XferPipe::from_wire(head.xfer),
             body: keep(body, buffer),
             size,
+            arrived,
             refused: None,
         });
         match delivered {

@@ -353,6 +353,21 @@ impl Inner {
         }
     }
 
+    /// Hands over the replies that the read loop has collected, if this is its thread.
+    pub(super) fn flush_batch(&self) {
+        batch::with(self.number, |buffer| {
+            if !buffer.is_empty() {
+                if self.put(buffer, None, When::Now).is_err() {
+                    tracing::debug!(
+                        remote = %self.remote,
+                        "replies were lost: the connection is closed"
+                    );
+                }
+                buffer.clear();
+            }
+        });
+    }
+
     /// Packs a reply: into the batch of the read loop if it is made in place, else by the queue.
     /// Returns the size of the frame.
     pub(super) fn send_reply(

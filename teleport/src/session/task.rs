@@ -342,6 +342,7 @@ impl Task {
             tables: &tables,
             logging: log::enabled(),
             wakers: Wakers::new(inner),
+            arrived: None,
         };
         let mut used = 0;
         let taken = loop {

@@ -38,6 +38,7 @@ impl Waiting {
     fn ended(&self, ended: Ended) -> Error {
         match ended {
             Ended::Closed => Session(Arc::clone(&self.inner)).closed_error(),
+            Ended::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled"),
             Ended::TimedOut => {
                 let timeout = self.timeout.unwrap_or_default();
                 Error::new(
@@ -53,6 +54,7 @@ impl Waiting {
         match result {
             Ok(reply) => {
                 record.set_received(reply.size);
+                record.set_ended(reply.arrived);
                 record.add_parts("recv", &reply.meta, reply.body.as_slice());
                 let rerror = reply
                     .refused

@@ -2,18 +2,17 @@
 
 use std::fmt::{self, Display};
 
-use bytes::{BufMut, BytesMut};
-
 use super::super::fail::Fail;
+use super::super::number::Sink;
+use super::out::Out;
 
-pub(super) fn put_string(dst: &mut BytesMut, text: &str) {
-    dst.reserve(text.len() + 2);
+pub(super) fn put_string(dst: &mut Out<'_>, text: &str) {
     dst.put_u8(b'"');
     put_escaped(dst, text);
     dst.put_u8(b'"');
 }
 
-pub(super) fn put_quoted<T: Display + ?Sized>(dst: &mut BytesMut, value: &T) -> Result<(), Fail> {
+pub(super) fn put_quoted<T: Display + ?Sized>(dst: &mut Out<'_>, value: &T) -> Result<(), Fail> {
     dst.put_u8(b'"');
     fmt::write(&mut Escaping { dst }, format_args!("{value}"))
         .map_err(|_| Fail::other("a Display implementation failed"))?;
@@ -21,11 +20,11 @@ pub(super) fn put_quoted<T: Display + ?Sized>(dst: &mut BytesMut, value: &T) -> 
     Ok(())
 }
 
-struct Escaping<'a> {
-    dst: &'a mut BytesMut,
+struct Escaping<'a, 'b> {
+    dst: &'a mut Out<'b>,
 }
 
-impl fmt::Write for Escaping<'_> {
+impl fmt::Write for Escaping<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         put_escaped(self.dst, text);
         Ok(())
@@ -33,7 +32,7 @@ impl fmt::Write for Escaping<'_> {
 }
 
 /// Appends the text with its escapes, runs of ordinary bytes at once.
-pub(super) fn put_escaped(dst: &mut BytesMut, text: &str) {
+pub(super) fn put_escaped(dst: &mut Out<'_>, text: &str) {
     let mut rest = text.as_bytes();
     let mut searched = 0;
     while let Some(at) = rest
@@ -46,8 +45,8 @@ pub(super) fn put_escaped(dst: &mut BytesMut, text: &str) {
         let used = match tail {
             // U+2028 and U+2029, the only ones of this lead byte that are escaped.
             [0xe2, 0x80, last @ (0xa8 | 0xa9), ..] => {
-                dst.put_slice(plain);
-                dst.put_slice(if *last == 0xa8 {
+                dst.put(plain);
+                dst.put(if *last == 0xa8 {
                     b"\\u2028"
                 } else {
                     b"\\u2029"
@@ -59,7 +58,7 @@ pub(super) fn put_escaped(dst: &mut BytesMut, text: &str) {
                 continue;
             }
             [byte, ..] => {
-                dst.put_slice(plain);
+                dst.put(plain);
                 put_escape(dst, *byte);
                 1
             }
@@ -68,22 +67,40 @@ pub(super) fn put_escaped(dst: &mut BytesMut, text: &str) {
         rest = tail.get(used..).unwrap_or_default();
         searched = 0;
     }
-    dst.put_slice(rest);
+    dst.put(rest);
 }
 
-const fn needs_a_look(byte: u8) -> bool {
-    matches!(byte, 0..=0x1f | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
+fn needs_a_look(byte: u8) -> bool {
+    LOOK.get(usize::from(byte)).is_some_and(|look| *look)
 }
 
-fn put_escape(dst: &mut BytesMut, byte: u8) {
+/// The bytes that are escaped, and the lead byte of the letters that are.
+#[allow(clippy::indexing_slicing, reason = "the compiler evaluates it")]
+const LOOK: [bool; 256] = {
+    let mut look = [false; 256];
+    let mut at = 0;
+    while at < 0x20 {
+        look[at] = true;
+        at += 1;
+    }
+    look[b'"' as usize] = true;
+    look[b'\\' as usize] = true;
+    look[b'<' as usize] = true;
+    look[b'>' as usize] = true;
+    look[b'&' as usize] = true;
+    look[0xe2] = true;
+    look
+};
+
+fn put_escape(dst: &mut Out<'_>, byte: u8) {
     match byte {
-        b'"' => dst.put_slice(b"\\\""),
-        b'\\' => dst.put_slice(b"\\\\"),
-        b'\n' => dst.put_slice(b"\\n"),
-        b'\r' => dst.put_slice(b"\\r"),
-        b'\t' => dst.put_slice(b"\\t"),
+        b'"' => dst.put(b"\\\""),
+        b'\\' => dst.put(b"\\\\"),
+        b'\n' => dst.put(b"\\n"),
+        b'\r' => dst.put(b"\\r"),
+        b'\t' => dst.put(b"\\t"),
         _ => {
-            dst.put_slice(b"\\u00");
+            dst.put(b"\\u00");
             dst.put_u8(hex(byte >> 4));
             dst.put_u8(hex(byte & 15));
         }

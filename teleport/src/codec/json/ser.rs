@@ -6,15 +6,16 @@ mod ready;
 use std::fmt::Display;
 use std::ops::Range;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use serde::ser::{self, Impossible, Serialize};
 
 use self::key::Key;
 use self::ready::ReadyText;
 use super::super::fail::Fail;
-use super::super::number::{Float, put_display, put_i64, put_json_float, put_u64};
+use super::super::number::{Float, Sink as _, put_display, put_i64, put_json_float, put_u64};
 use super::base64;
 use super::escape::{put_quoted, put_string};
+use super::out::Out;
 
 /// How serde_json hands over text that is JSON already.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
@@ -25,24 +26,29 @@ type No = Impossible<(), Fail>;
 
 /// Writes one value.
 pub(super) struct Serializer<'a> {
-    dst: &'a mut BytesMut,
+    dst: Out<'a>,
 }
 
 impl<'a> Serializer<'a> {
     pub(super) fn new(dst: &'a mut BytesMut) -> Self {
-        Self { dst }
+        Self { dst: Out::new(dst) }
+    }
+
+    /// Hands over the last of the text.
+    pub(super) fn finish(mut self) {
+        self.dst.flush();
     }
 
     fn float<F: Float>(&mut self, number: F) -> Result<(), Fail> {
         check_finite(number)?;
-        put_json_float(self.dst, number);
+        put_json_float(&mut self.dst, number);
         Ok(())
     }
 
     /// Opens `{"variant":` and what the variant holds.
     fn variant(&mut self, name: &str, open: u8) {
         self.dst.put_u8(b'{');
-        put_string(self.dst, name);
+        put_string(&mut self.dst, name);
         self.dst.put_u8(b':');
         self.dst.put_u8(open);
     }
@@ -59,7 +65,7 @@ fn check_finite<F: Float>(number: F) -> Result<(), Fail> {
 macro_rules! integers {
     ($($method:ident($ty:ty) $put:ident)*) => {
         $(fn $method(self, value: $ty) -> Result<(), Fail> {
-            $put(self.dst, value.into());
+            $put(&mut self.dst, value.into());
             Ok(())
         })*
     };
@@ -88,17 +94,17 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), Fail> {
-        put_display(self.dst, value);
+        put_display(&mut self.dst, value);
         Ok(())
     }
 
     fn serialize_u128(self, value: u128) -> Result<(), Fail> {
-        put_display(self.dst, value);
+        put_display(&mut self.dst, value);
         Ok(())
     }
 
     fn serialize_bool(self, value: bool) -> Result<(), Fail> {
-        self.dst.put_slice(if value { b"true" } else { b"false" });
+        self.dst.put(if value { b"true" } else { b"false" });
         Ok(())
     }
 
@@ -111,18 +117,18 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
     }
 
     fn serialize_char(self, value: char) -> Result<(), Fail> {
-        put_string(self.dst, value.encode_utf8(&mut [0; 4]));
+        put_string(&mut self.dst, value.encode_utf8(&mut [0; 4]));
         Ok(())
     }
 
     fn serialize_str(self, value: &str) -> Result<(), Fail> {
-        put_string(self.dst, value);
+        put_string(&mut self.dst, value);
         Ok(())
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Result<(), Fail> {
         self.dst.put_u8(b'"');
-        base64::put(self.dst, value);
+        base64::put(&mut self.dst, value);
         self.dst.put_u8(b'"');
         Ok(())
     }
@@ -136,7 +142,7 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
     }
 
     fn serialize_unit(self) -> Result<(), Fail> {
-        self.dst.put_slice(b"null");
+        self.dst.put(b"null");
         Ok(())
     }
 
@@ -169,7 +175,7 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
         value: &T,
     ) -> Result<(), Fail> {
         self.dst.put_u8(b'{');
-        put_string(self.dst, variant);
+        put_string(&mut self.dst, variant);
         self.dst.put_u8(b':');
         value.serialize(&mut *self)?;
         self.dst.put_u8(b'}');
@@ -253,7 +259,7 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        put_quoted(self.dst, value)
+        put_quoted(&mut self.dst, value)
     }
 }
 
@@ -274,7 +280,7 @@ impl List<'_, '_> {
     }
 
     fn close(self) {
-        self.ser.dst.put_slice(self.close);
+        self.ser.dst.put(self.close);
     }
 }
 
@@ -321,13 +327,15 @@ enum FieldsKind {
 impl Fields<'_, '_> {
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Fail> {
         if self.kind == FieldsKind::Ready {
-            return value.serialize(ReadyText { dst: self.ser.dst });
+            return value.serialize(ReadyText {
+                dst: &mut self.ser.dst,
+            });
         }
         if !self.first {
             self.ser.dst.put_u8(b',');
         }
         self.first = false;
-        put_string(self.ser.dst, key);
+        put_string(&mut self.ser.dst, key);
         self.ser.dst.put_u8(b':');
         value.serialize(&mut *self.ser)
     }
@@ -335,7 +343,7 @@ impl Fields<'_, '_> {
     fn close(self) {
         match self.kind {
             FieldsKind::Struct => self.ser.dst.put_u8(b'}'),
-            FieldsKind::Variant => self.ser.dst.put_slice(b"}}"),
+            FieldsKind::Variant => self.ser.dst.put(b"}}"),
             FieldsKind::Ready => {}
         }
     }
@@ -395,7 +403,9 @@ impl ser::SerializeMap for Map<'_, '_> {
         }
         self.first = false;
         let start = self.ser.dst.len();
-        key.serialize(Key { dst: self.ser.dst })?;
+        key.serialize(Key {
+            dst: &mut self.ser.dst,
+        })?;
         let end = self.ser.dst.len();
         if let Some(order) = &mut self.order {
             order.entries.push(Entry {
@@ -421,7 +431,7 @@ impl ser::SerializeMap for Map<'_, '_> {
 
     fn end(self) -> Result<(), Fail> {
         if let Some(order) = self.order {
-            order.sort(self.ser.dst);
+            order.sort(self.ser.dst.flush());
         }
         self.ser.dst.put_u8(b'}');
         Ok(())
@@ -449,6 +459,6 @@ impl Order {
             sorted.extend_from_slice(dst.get(entry.whole.clone()).unwrap_or_default());
         }
         dst.truncate(self.start);
-        dst.put_slice(&sorted);
+        dst.extend_from_slice(&sorted);
     }
 }

@@ -2,16 +2,16 @@
 
 use std::fmt::Display;
 
-use bytes::BytesMut;
 use serde::ser::{self, Serialize};
 
 use super::super::super::fail::Fail;
 use super::super::escape::{put_quoted, put_string};
+use super::super::out::Out;
 use super::{No, check_finite};
 
 /// Writes a key: strings, and what has a short text, in quotes.
-pub(super) struct Key<'a> {
-    pub(super) dst: &'a mut BytesMut,
+pub(super) struct Key<'a, 'b> {
+    pub(super) dst: &'a mut Out<'b>,
 }
 
 macro_rules! key_texts {
@@ -32,7 +32,7 @@ macro_rules! no_keys {
 
 const KEY: &str = "a map key must be a string or a number";
 
-impl ser::Serializer for Key<'_> {
+impl ser::Serializer for Key<'_, '_> {
     type Ok = ();
     type Error = Fail;
     type SerializeSeq = No;

@@ -1,15 +1,16 @@
 //! Passes on text that is JSON already.
 
-use bytes::{BufMut, BytesMut};
 use serde::ser::{self, Serialize};
 
 use super::super::super::fail::Fail;
+use super::super::super::number::Sink as _;
 use super::super::escape::put_escaped;
+use super::super::out::Out;
 use super::No;
 
 /// Writes the one string of a value that is JSON already, escaped as Go escapes it.
-pub(super) struct ReadyText<'a> {
-    pub(super) dst: &'a mut BytesMut,
+pub(super) struct ReadyText<'a, 'b> {
+    pub(super) dst: &'a mut Out<'b>,
 }
 
 macro_rules! not_ready {
@@ -20,7 +21,7 @@ macro_rules! not_ready {
     };
 }
 
-impl ser::Serializer for ReadyText<'_> {
+impl ser::Serializer for ReadyText<'_, '_> {
     type Ok = ();
     type Error = Fail;
     type SerializeSeq = No;
@@ -71,7 +72,7 @@ impl ser::Serializer for ReadyText<'_> {
             if in_string && matches!(letter, '<' | '>' | '&' | '\u{2028}' | '\u{2029}') {
                 put_escaped(self.dst, head);
             } else {
-                self.dst.put_slice(head.as_bytes());
+                self.dst.put(head.as_bytes());
             }
             if letter == '"' && !escaped {
                 in_string = !in_string;
