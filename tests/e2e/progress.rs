@@ -191,7 +191,10 @@ async fn flood(uri: &'static str, room: usize, body: usize) {
     for session in [&near, &far] {
         assert_eq!(session.calls_in_flight(), 0);
         assert!(session.health(), "{:?}", session.close_reason());
-        assert!(session.queued_bytes() == 0);
+        // On another thread the writer may not have noted yet what was read here already.
+        while session.queued_bytes() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
