@@ -27,7 +27,7 @@ fn proto(c: &mut Criterion) {
     let mut group = c.benchmark_group("raw");
 
     let mut frame = BytesMut::with_capacity(4096);
-    let mut packed = |frame: &mut BytesMut| {
+    let packed = |frame: &mut BytesMut| {
         frame.clear();
         message
             .header

@@ -6,6 +6,7 @@ function wherever the compiler has put it.
 """
 
 import collections
+import functools
 import json
 import os
 import re
@@ -131,19 +132,10 @@ class Names:
 class Costs:
     """Costs of functions per call of the benchmark."""
 
-    def __init__(self, profile, names, calls):
+    def __init__(self, profile, calls):
         self.calls = calls
         self.profile = profile
-        self.names = names
-        self.inclusive = collections.Counter()
-        edges = collections.Counter()
-        for (obj, address, _), cost in profile.calls.items():
-            edges[(obj, address)] += cost
-        self.weight = collections.Counter(profile.own)
-        self.weight.update(edges)
-        for place, cost in self.weight.items():
-            for name in set(names.stacks[place]):
-                self.inclusive[name] += cost
+        self.names = Names(profile)
 
     def per_call(self, cost):
         return cost / self.calls
@@ -151,15 +143,19 @@ class Costs:
     def total(self):
         return self.per_call(self.profile.total())
 
-    def of(self, pattern, within=None):
-        """The inclusive cost of the outermost functions that match."""
-        found = 0
+    def of(self, pattern):
+        """What the functions that match cost with all that they call."""
         regex = re.compile(pattern)
-        outer = re.compile(within) if within else None
-        for place, cost in self.weight.items():
-            stack = self.names.stacks[place]
-            if any(regex.search(name) for name in stack) and (
-                outer is None or any(outer.search(name) for name in stack)
+        matches = functools.cache(lambda name: bool(regex.fullmatch(name)))
+        inside = functools.cache(lambda stack: any(map(matches, stack)))
+        found = 0
+        for place, cost in self.profile.own.items():
+            if inside(self.names.stacks[place]):
+                found += cost
+        for (obj, address, callee), cost in self.profile.calls.items():
+            # What a matching function calls that matches too is counted there.
+            if inside(self.names.stacks[obj, address]) and not matches(
+                self.names.function.get(callee, "")
             ):
                 found += cost
         return self.per_call(found)
@@ -170,7 +166,7 @@ LEAF = re.compile(r"^(c|core|alloc|std|hashbrown|bytes|memchr)/")
 
 
 def own_costs(costs, is_ours):
-    """What each of our functions costs with all library code that it calls, but without what it
+    """What each of our functions costs with the library code that it calls, but without what it
     calls of ours or of anybody else's."""
     ours = collections.Counter()
     profile, names = costs.profile, costs.names
