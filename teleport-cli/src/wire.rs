@@ -16,7 +16,10 @@ use teleport::{
     xfer::FilterError,
 };
 
-use crate::args::{WireAction, WireArgs};
+use crate::{
+    args::{WireAction, WireArgs},
+    show::to_json,
+};
 
 /// Answers each line of `input` with a line, until the input ends.
 pub(crate) fn run(
@@ -63,7 +66,7 @@ impl Wire {
     fn answer(&mut self, line: &[u8]) -> String {
         let answer = match self.action {
             WireAction::Decode => decode::line(&self.env, &mut *self.unpack, line),
-            WireAction::Encode => encode::line(&self.env, &mut *self.pack, line),
+            WireAction::Encode => encode::line(&self.env, &*self.pack, line),
         };
         answer.unwrap_or_else(|refusal| to_json(&refusal))
     }
@@ -99,11 +102,6 @@ impl From<FilterError> for Refusal {
     fn from(error: FilterError) -> Self {
         ProtoError::from(error).into()
     }
-}
-
-fn to_json(value: &impl Serialize) -> String {
-    // Plain structs of texts and numbers always have a JSON form.
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 #[cfg(test)]

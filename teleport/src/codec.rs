@@ -36,7 +36,15 @@
 //! value, and a missing or empty value reads as zero.
 
 mod body;
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "parts serve codecs that are off")
+)]
 mod error;
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "parts serve codecs that are off")
+)]
 mod fail;
 #[cfg(feature = "form")]
 mod form;
@@ -53,9 +61,15 @@ mod protobuf;
 mod registry;
 #[cfg(any(feature = "plain", feature = "form"))]
 mod text;
+#[cfg_attr(
+    not(feature = "full"),
+    allow(dead_code, reason = "parts serve codecs that are off")
+)]
 mod zero;
 
 use bytes::BytesMut;
+/// What the values of a [`Codec`] come as.
+pub use erased_serde;
 
 pub use self::body::{BodyRef, FromBody, Raw, ToBody};
 pub use self::error::{CodecError, CodecErrorKind, RegisterError};
@@ -87,7 +101,7 @@ pub const FORM: u8 = b'f';
 ///
 /// ```
 /// use bytes::BytesMut;
-/// use teleport::codec::{Codec, CodecError, Codecs};
+/// use teleport::codec::{Codec, CodecError, Codecs, erased_serde};
 ///
 /// /// JSON with line breaks, for people who read along.
 /// struct Pretty;

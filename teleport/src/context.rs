@@ -8,6 +8,7 @@ mod push;
 mod received;
 
 pub use call::{CallCtx, UnknownCallCtx};
+pub(crate) use hook::Answered;
 pub use hook::{PreCtx, ReadCtx, WriteCtx};
 pub use push::{PushCtx, UnknownPushCtx};
 pub use received::Received;

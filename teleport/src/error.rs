@@ -8,7 +8,6 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::codec::CodecError;
-use crate::proto::ProtoError;
 use crate::rerror::{Rerror, code};
 
 /// A failure of a local operation: one word wide, with a [kind](Error::kind) to match on and a
@@ -44,6 +43,8 @@ pub enum ErrorKind {
     Closed,
     /// The time allowed for a call, or for dialling, ran out.
     Timeout,
+    /// The call was cancelled on this side.
+    Cancelled,
     /// A bound of this peer is reached; nothing was sent.
     Busy,
     /// No connection could be made.
@@ -231,16 +232,6 @@ impl From<Error> for Rerror {
             _ => code::UNKNOWN,
         };
         Self::from_code(code).with_reason(reason)
-    }
-}
-
-impl From<ProtoError> for Error {
-    fn from(error: ProtoError) -> Self {
-        Self::new(
-            ErrorKind::Protocol,
-            "the message cannot be packed or unpacked",
-        )
-        .with_source(error)
     }
 }
 

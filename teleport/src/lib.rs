@@ -27,7 +27,7 @@
 //!     let address = server.listen_on("127.0.0.1:0").await?;
 //!
 //!     let client = Peer::builder().build()?;
-//!     let session = client.dial(&address.to_string()).await?;
+//!     let session = client.dial(&address).await?;
 //!     let sum: i64 = session.call("/math/add", [1, 2, 3]).await?;
 //!     assert_eq!(sum, 6);
 //!     Ok(())
@@ -41,7 +41,7 @@
 //! | 0 | [`message`], [`codec`], [`xfer`], [`rerror`], [`swap`] | plain data and pure functions |
 //! | 1 | [`proto`] | messages from and to bytes, without I/O |
 //! | 2 | [`socket`] | streams of messages, usable alone |
-//! | 3 | [`router`], [`context`], [`plugin`] | handlers, and what they see |
+//! | 3 | [`router`], [`context`], [`plugin`](mod@plugin) | handlers, and what they see |
 //! | 4 | [`session`] | the life of a connection |
 //! | 5 | [`peer`] | configuration, listening, dialling |
 //! | 6 | [`plugins`] | whole features on top |

@@ -16,7 +16,7 @@ use crate::router::registrar::{CallController, CallFunction, PushController, Pus
 use crate::router::routed::RoutedFn;
 use crate::router::{HandlerInfo, Router, SubRouter, UnknownCallHandler, UnknownPushHandler};
 use crate::session::{Bounds, Hub, LogStyle, Session, Sessions, Sweeper};
-use crate::socket::{Address, Family, Listener};
+use crate::socket::{Address, Family, Listener, ToAddress};
 
 mod accept;
 mod builder;
@@ -52,7 +52,7 @@ pub use config::PeerConfig;
 /// let address = server.listen_on("127.0.0.1:0").await?;
 ///
 /// let client = Peer::builder().build()?;
-/// let session = client.dial(&address.to_string()).await?;
+/// let session = client.dial(&address).await?;
 /// let sum: i64 = session.call("/math/add", [1, 2, 3]).await?;
 /// assert_eq!(sum, 6);
 ///
@@ -320,7 +320,8 @@ impl Peer {
         self.root().set_unknown_push(handler)
     }
 
-    /// Dials another peer by tcp: `host:port`, `[::1]:port`, or `:port` for this machine.
+    /// Dials another peer by tcp: `host:port`, `[::1]:port`, `:port` for this machine, or an
+    /// address that is known.
     ///
     /// # Errors
     ///
@@ -333,8 +334,8 @@ impl Peer {
     ///
     /// Dropping the future gives the attempt up; no session is left behind.
     #[doc(alias = "connect")]
-    pub async fn dial(&self, address: &str) -> Result<Session, Error> {
-        connect::dial(&self.0, address, Arc::clone(&self.0.proto)).await
+    pub async fn dial(&self, address: impl ToAddress) -> Result<Session, Error> {
+        connect::dial(&self.0, &address.to_address(), Arc::clone(&self.0.proto)).await
     }
 
     /// [`dial`](Self::dial) by another protocol than the peer's own.
@@ -346,8 +347,12 @@ impl Peer {
     /// # Cancel safety
     ///
     /// As of [`dial`](Self::dial).
-    pub async fn dial_with(&self, address: &str, proto: impl Proto) -> Result<Session, Error> {
-        connect::dial(&self.0, address, Arc::new(proto)).await
+    pub async fn dial_with(
+        &self,
+        address: impl ToAddress,
+        proto: impl Proto,
+    ) -> Result<Session, Error> {
+        connect::dial(&self.0, &address.to_address(), Arc::new(proto)).await
     }
 
     /// Listens on the configured `local_ip` and `listen_port` and returns the bound address.
@@ -368,8 +373,8 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`listen`](Self::listen).
-    pub async fn listen_on(&self, address: &str) -> Result<Address, Error> {
-        accept::listen(&self.0, Some(address)).await
+    pub async fn listen_on(&self, address: impl ToAddress) -> Result<Address, Error> {
+        accept::listen(&self.0, Some(&address.to_address())).await
     }
 
     /// [`listen`](Self::listen)s, and returns when the peer is closed.
@@ -429,11 +434,13 @@ impl Peer {
     }
 
     /// Closes the peer in good order: listens no more, and closes all sessions as
-    /// [`Session::close`] does. Returns when all of this is done.
+    /// [`Session::close`] does. Returns when all of this is done, however long a handler takes.
+    ///
+    /// A handler that awaits this for its own peer would wait for itself: spawn it there.
     ///
     /// # Cancel safety
     ///
-    /// The closing goes on when the future is dropped.
+    /// Once polled, the closing goes on when the future is dropped.
     pub async fn close(&self) {
         self.0.closing.cancel();
         for session in self.sessions().all() {

@@ -120,12 +120,15 @@ pub trait Plugin: Send + Sync + 'static {
         Hook::OK
     }
 
-    /// Runs before a REPLY is written. An error is logged; the reply goes out.
+    /// Runs before a REPLY is written, also one that carries an error;
+    /// [`call_uri`](WriteCtx::call_uri) says what it answers. An error is logged; the reply goes
+    /// out.
     fn pre_write_reply<'a>(&'a self, _ctx: &'a mut WriteCtx) -> Hook<'a> {
         Hook::OK
     }
 
-    /// Runs after a REPLY was written. An error is logged.
+    /// Runs after a REPLY was written, also one that carries an error;
+    /// [`call_uri`](WriteCtx::call_uri) says what it answers. An error is logged.
     fn post_write_reply<'a>(&'a self, _ctx: &'a mut WriteCtx) -> Hook<'a> {
         Hook::OK
     }

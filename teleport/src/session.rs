@@ -23,7 +23,9 @@ mod calls;
 mod dispatch;
 mod hub;
 mod inner;
+mod launch;
 mod log;
+mod options;
 mod outbound;
 mod pre;
 mod push;
@@ -31,8 +33,9 @@ mod scratch;
 mod slow;
 mod sweep;
 mod task;
+mod waiting;
 
-pub use call::{Call, CallCmd, CallFuture, Reply};
+pub use call::{Call, CallCanceller, CallCmd, CallFuture, Reply};
 pub use caller::{Caller, CallerExt, RawReply, Request};
 pub(crate) use hub::Hub;
 pub use hub::{Broadcast, Sessions};
@@ -175,9 +178,11 @@ impl Session {
     /// calls of this side get their replies; then what is queued is written, and the connection
     /// is shut. Returns when all of this is done.
     ///
+    /// A handler that awaits this for its own session would wait for itself: spawn it there.
+    ///
     /// # Cancel safety
     ///
-    /// The closing goes on when the future is dropped.
+    /// Once polled, the closing goes on when the future is dropped.
     pub async fn close(&self) {
         self.0.begin_close("closed by this side");
         self.closed().await;

@@ -12,6 +12,7 @@ mod options;
 mod reader;
 mod spare;
 mod stream;
+mod target;
 mod writer;
 
 use std::fmt;
@@ -31,6 +32,7 @@ pub use listener::{Listener, bind_tcp};
 pub use options::SocketOptions;
 pub use reader::SocketReader;
 pub use stream::{Halves, connect_tcp, halves};
+pub use target::ToAddress;
 pub use writer::SocketWriter;
 
 /// Why a message could not be read or written.

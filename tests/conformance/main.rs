@@ -2,9 +2,12 @@
 //! original is wrong.
 
 mod args;
+mod codec;
 mod decode;
 mod frames;
 mod raw;
 mod rerror;
 mod seq;
+mod standard;
+mod transcripts;
 mod uri;

@@ -184,7 +184,11 @@ impl Public {
         let lib = File::new("lib.rs".into(), lib).code;
         for item in lib.split("pub ").skip(1) {
             let item = item.split(';').next().unwrap_or_default();
-            roots.extend(words(item).map(str::to_owned));
+            let mut shown = Vec::new();
+            let mut path = item.strip_prefix("use ").unwrap_or_default();
+            tree(&mut path, &mut Vec::new(), &mut shown);
+            roots.extend(shown.iter().filter_map(|path| path.last()).cloned());
+            roots.extend(item.strip_prefix("mod ").map(str::to_owned));
         }
         let mut hidden = BTreeSet::new();
         for file in files {
@@ -238,7 +242,7 @@ fn rust_files(source: &Path) -> Vec<File> {
 }
 
 fn wrongs_of(name: &str, text: &str) -> Vec<String> {
-    let lib = "pub mod peer;\npub mod session;\nmod inner;\npub use peer::{Peer, PeerConfig};\n";
+    let lib = "pub mod peer;\npub mod session;\nmod inner;\npub use inner::Seen;\npub use peer::{Peer, PeerConfig};\n";
     let session = File::new(
         "session/calls.rs".into(),
         "pub(crate) struct Slot<'a> { a: u8 }\n",
@@ -278,10 +282,12 @@ fn an_import_upward_is_found_however_it_is_written() {
 fn the_top_floor_sees_the_public_face_alone() {
     for text in [
         "use crate::inner::Thing;",
+        "use crate::inner::Seen;",
         "use crate::session::{Session, Slot};",
     ] {
         assert_eq!(wrongs_of("plugins/auth.rs", text).len(), 1, "{text}");
     }
-    let text = "use crate::{Peer, plugins::auth::Auth, session::Session};\nuse super::auth::Auth;";
+    let text =
+        "use crate::{Peer, Seen, plugins::auth::Auth, session::Session};\nuse super::auth::Auth;";
     assert_eq!(wrongs_of("plugins/auth.rs", text), Vec::<String>::new());
 }

@@ -1,4 +1,19 @@
 //! The framework as its users meet it, one module per behaviour.
 
+mod bad_frames;
+mod bad_messages;
+mod calls;
+mod closing;
+mod cost;
+mod deaf_ends;
+mod dropped_calls;
+mod encode_panics;
 mod floors;
+mod handshake;
+mod hub;
+mod idle;
+mod progress;
+mod reply_hooks;
+mod routes;
 mod socket;
+mod writes;

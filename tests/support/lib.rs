@@ -1,4 +1,15 @@
 //! What the tests share.
 
+pub mod alloc;
+pub mod counting;
+pub mod frames;
 pub mod fuzz;
+pub mod logs;
+pub mod pair;
+pub mod standard;
 pub mod vectors;
+
+/// What the README shows, as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeDoctests;

@@ -94,8 +94,13 @@ pub struct Tally {
 impl Tally {
     /// Starts the tally of a vector file, named without ending.
     pub fn new(name: &str) -> Self {
+        Self::of(format!("{name}.json"))
+    }
+
+    /// Starts a tally under a title.
+    pub fn of(title: impl Into<String>) -> Self {
         Self {
-            file: format!("{name}.json"),
+            file: title.into(),
             passed: 0,
             left_out: Vec::new(),
             wrong: Vec::new(),

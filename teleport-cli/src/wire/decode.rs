@@ -1,65 +1,34 @@
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use teleport::{
-    message::Meta,
+    message::{Frame, Meta},
     proto::{Env, ProtoErrorKind, Unpack},
 };
 
-use super::{Refusal, to_json};
-use crate::hex;
+use super::Refusal;
+use crate::{
+    hex,
+    show::{self, to_json},
+};
 
 /// A frame, as it is shown. What is not UTF-8 is shown in hex instead.
-#[derive(Serialize)]
 struct Shown<'a> {
-    #[serde(flatten)]
-    seq: Seq<'a>,
-    mtype: u8,
-    #[serde(flatten)]
-    uri: Uri<'a>,
-    #[serde(flatten)]
-    meta: Pairs<'a>,
-    body_codec: u8,
-    xfer: &'a [u8],
-    body_hex: String,
+    frame: Frame<'a>,
     size: usize,
 }
 
-#[derive(Serialize)]
-enum Seq<'a> {
-    #[serde(rename = "seq")]
-    Text(&'a str),
-    #[serde(rename = "seq_hex")]
-    Hex(String),
-}
-
-#[derive(Serialize)]
-enum Uri<'a> {
-    #[serde(rename = "uri")]
-    Text(&'a str),
-    #[serde(rename = "uri_hex")]
-    Hex(String),
-}
-
-#[derive(Serialize)]
-enum Pairs<'a> {
-    #[serde(rename = "meta")]
-    Text(Vec<(&'a str, &'a str)>),
-    #[serde(rename = "meta_hex")]
-    Hex(Vec<(String, String)>),
-}
-
-impl<'a> Pairs<'a> {
-    fn of(meta: &'a Meta) -> Self {
-        let text = |pair: (&'a [u8], &'a [u8])| {
-            Some((str::from_utf8(pair.0).ok()?, str::from_utf8(pair.1).ok()?))
-        };
-        match meta.iter().map(text).collect() {
-            Some(pairs) => Self::Text(pairs),
-            None => Self::Hex(
-                meta.iter()
-                    .map(|(key, value)| (hex::encode(key), hex::encode(value)))
-                    .collect(),
-            ),
-        }
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let head = &self.frame.head;
+        let mut map = serializer.serialize_map(None)?;
+        show::text(&mut map, show::SEQ, head.seq)?;
+        map.serialize_entry("mtype", &head.mtype.0)?;
+        show::text(&mut map, show::URI, head.uri)?;
+        show::meta(&mut map, &Meta::from_encoded(head.meta.to_vec()))?;
+        map.serialize_entry("body_codec", &head.body_codec)?;
+        map.serialize_entry("xfer", head.xfer)?;
+        map.serialize_entry("body_hex", &hex::encode(self.frame.body))?;
+        map.serialize_entry("size", &self.size)?;
+        map.end()
     }
 }
 
@@ -72,16 +41,5 @@ pub(super) fn line(env: &Env, unpack: &mut dyn Unpack, line: &[u8]) -> Result<St
             "the frame is incomplete",
         ));
     };
-    let head = &frame.head;
-    let meta = Meta::from_encoded(head.meta.to_vec());
-    Ok(to_json(&Shown {
-        seq: str::from_utf8(head.seq).map_or_else(|_| Seq::Hex(hex::encode(head.seq)), Seq::Text),
-        mtype: head.mtype.0,
-        uri: str::from_utf8(head.uri).map_or_else(|_| Uri::Hex(hex::encode(head.uri)), Uri::Text),
-        meta: Pairs::of(&meta),
-        body_codec: head.body_codec,
-        xfer: head.xfer,
-        body_hex: hex::encode(frame.body),
-        size,
-    }))
+    Ok(to_json(&Shown { frame, size }))
 }

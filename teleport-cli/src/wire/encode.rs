@@ -10,7 +10,7 @@ use super::Refusal;
 use crate::hex;
 
 /// The frame, in hex, of a JSON object.
-pub(super) fn line(env: &Env, pack: &mut dyn Pack, line: &[u8]) -> Result<String, Refusal> {
+pub(super) fn line(env: &Env, pack: &dyn Pack, line: &[u8]) -> Result<String, Refusal> {
     let mut fields = match serde_json::from_slice(line) {
         Ok(Value::Object(fields)) => Fields(fields),
         Ok(_) => return Err(Refusal::bad_input("not a JSON object")),

@@ -120,7 +120,8 @@ impl<T: Serialize + Send + Sync + ?Sized> ToBody for T {
     message = "a body cannot be read into `{Self}`",
     label = "neither an owned serde type, nor `Protobuf`, nor `Raw`",
     note = "derive `serde::Deserialize` for it, or read a prost message as `Protobuf<Message>`, \
-            or the bytes as `Raw<Bytes>`"
+            or the bytes as `Raw<Bytes>`",
+    note = "if it is `!` or `_`, say what the reply is: `call::<T>(..)` or `let reply: T = ..`"
 )]
 pub trait FromBody: Sized + Send {
     /// Reads the body, which is in the codec with the id.
@@ -221,7 +222,10 @@ pub(super) fn encode_serde<T: Serialize + ?Sized>(
             if nil::is_empty_message(value) {
                 Ok(())
             } else {
-                Err(CodecError::unsupported_type::<T>("protobuf", nil::WHY))
+                Err(CodecError::unsupported_type::<T>(
+                    "protobuf",
+                    super::protobuf::NO_MESSAGE,
+                ))
             }
         }
         // Nothing is an empty body, which no codec sees, so that none need be known.
@@ -271,9 +275,8 @@ pub(super) fn decode<T: DeserializeOwned>(
             super::form::decode(src).map_err(|fail| CodecError::decode_failed::<T>("form", &fail))
         }
         #[cfg(feature = "protobuf")]
-        Choice::Protobuf => {
-            nil::ignore_body().map_err(|fail| CodecError::decode_failed::<T>("protobuf", &fail))
-        }
+        Choice::Protobuf => super::protobuf::ignore_body()
+            .map_err(|fail| CodecError::decode_failed::<T>("protobuf", &fail)),
         Choice::Own(own) => {
             let mut value = None;
             own.decode(src, &mut |reader| {
@@ -283,5 +286,81 @@ pub(super) fn decode<T: DeserializeOwned>(
             value.ok_or_else(|| CodecError::decode(format_args!("{} codec: no value", own.name())))
         }
         Choice::Unknown => Err(CodecError::unsupported_codec(codec)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    #[cfg(feature = "json")]
+    use super::super::CodecErrorKind;
+    use super::super::JSON;
+    use super::*;
+
+    #[test]
+    fn raw_bytes_pass_under_any_codec() {
+        let codecs = Codecs::empty();
+        let mut dst = BytesMut::new();
+        let bytes = Bytes::from_static(b"1");
+        Raw(bytes.clone())
+            .encode_body(&codecs, 0, &mut dst)
+            .unwrap();
+        Raw(&bytes).encode_body(&codecs, 200, &mut dst).unwrap();
+        Raw(b"2").encode_body(&codecs, JSON, &mut dst).unwrap();
+        Raw("3").encode_body(&codecs, JSON, &mut dst).unwrap();
+        Raw(vec![b'4'])
+            .encode_body(&codecs, JSON, &mut dst)
+            .unwrap();
+        Raw(&[b'5'][..])
+            .encode_body(&codecs, JSON, &mut dst)
+            .unwrap();
+        assert_eq!(dst, "112345");
+        assert_eq!(Raw(bytes.clone()).as_bytes(), Some(&bytes));
+        assert_eq!(Raw("3").as_bytes(), None);
+        let shared = Raw::<Bytes>::from_body(&codecs, 7, BodyRef::shared(&bytes)).unwrap();
+        assert_eq!(shared.0.as_ptr(), bytes.as_ptr());
+        assert_eq!(
+            Raw::<Vec<u8>>::from_body(&codecs, 7, BodyRef::new(b"x"))
+                .unwrap()
+                .0,
+            b"x"
+        );
+    }
+
+    #[cfg(feature = "json")]
+    #[test]
+    fn an_error_leaves_the_buffer_as_it_was() {
+        let mut dst = BytesMut::from("before");
+        let error = [1.0, f64::NAN]
+            .encode_body(&Codecs::default(), JSON, &mut dst)
+            .unwrap_err();
+        assert_eq!(error.kind(), CodecErrorKind::Encode);
+        assert_eq!(dst, "before");
+    }
+
+    #[cfg(feature = "json")]
+    #[test]
+    fn unsized_and_dynamic_values_can_be_bodies() {
+        let codecs = Codecs::default();
+        let mut dst = BytesMut::new();
+        let bodies: [&dyn ToBody; 4] = [&"a", &[1, 2][..].to_vec(), &Raw("!"), &()];
+        for body in bodies {
+            body.encode_body(&codecs, JSON, &mut dst).unwrap();
+        }
+        let list: &[i32] = &[3];
+        list.encode_body(&codecs, JSON, &mut dst).unwrap();
+        assert_eq!(dst, "\"a\"[1,2]![3]");
+    }
+
+    #[cfg(feature = "json")]
+    #[test]
+    fn bodies_that_cannot_be_read_say_why() {
+        let error = i64::from_body(&Codecs::default(), JSON, BodyRef::new(b"x")).unwrap_err();
+        assert_eq!(error.kind(), CodecErrorKind::Decode);
+        assert_eq!(
+            error.to_string(),
+            "json codec: expected value at line 1 column 1"
+        );
     }
 }

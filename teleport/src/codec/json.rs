@@ -2,6 +2,8 @@
 
 mod base64;
 mod de;
+mod escape;
+mod out;
 mod ser;
 
 use bytes::BytesMut;
@@ -52,7 +54,9 @@ impl Codec for JsonCodec {
 /// Appends the value; `()` and `None` append nothing.
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T, dst: &mut BytesMut) -> Result<(), Fail> {
     let start = dst.len();
-    value.serialize(&mut ser::Serializer::new(dst))?;
+    let mut json = ser::Serializer::new(dst);
+    value.serialize(&mut json)?;
+    json.finish();
     if dst.get(start..) == Some(b"null") {
         dst.truncate(start);
     }

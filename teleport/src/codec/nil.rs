@@ -1,12 +1,10 @@
 //! Values that are nothing: `()` and `None` are an empty body under any codec.
 
-use serde::de::{self, DeserializeOwned, Visitor};
 use serde::ser::{Impossible, Serialize, Serializer};
 
 use super::fail::Fail;
-use super::zero::Nothing;
 
-pub(super) const WHY: &str = "it carries prost messages only";
+const WHY: &str = "the value is something";
 
 /// Whether the value is `()`, `None` or a wrapper of these.
 pub(super) fn is_nil<T: Serialize + ?Sized>(value: &T) -> bool {
@@ -18,13 +16,9 @@ pub(super) fn is_nil<T: Serialize + ?Sized>(value: &T) -> bool {
 }
 
 /// The same, and structs without fields: protobuf's empty message.
+#[cfg(feature = "protobuf")]
 pub(super) fn is_empty_message<T: Serialize + ?Sized>(value: &T) -> bool {
     value.serialize(Nil { empty_struct: true }).is_ok()
-}
-
-/// Reads a body that is ignored into a type that holds nothing.
-pub(super) fn ignore_body<T: DeserializeOwned>() -> Result<T, Fail> {
-    T::deserialize(Ignored)
 }
 
 struct Nil {
@@ -139,90 +133,5 @@ impl serde::ser::SerializeStruct for NoFields {
 
     fn end(self) -> Result<(), Fail> {
         Ok(())
-    }
-}
-
-/// A body that nobody looks at.
-pub(super) struct Ignored;
-
-macro_rules! refuse_read {
-    ($($method:ident)*) => {
-        $(fn $method<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Fail> {
-            Err(Fail::unsupported(WHY))
-        })*
-    };
-}
-
-impl<'de> de::Deserializer<'de> for Ignored {
-    type Error = Fail;
-
-    refuse_read! {
-        deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32
-        deserialize_i64 deserialize_i128 deserialize_u8 deserialize_u16 deserialize_u32
-        deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64 deserialize_char
-        deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf deserialize_seq
-        deserialize_map deserialize_identifier
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Fail> {
-        Err(Fail::unsupported(WHY))
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: usize,
-        _: V,
-    ) -> Result<V::Value, Fail> {
-        Err(Fail::unsupported(WHY))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        if !fields.is_empty() {
-            return Err(Fail::unsupported(WHY));
-        }
-        visitor.visit_map(Nothing::new())
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Fail> {
-        Err(Fail::unsupported(WHY))
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
     }
 }

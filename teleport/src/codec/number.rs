@@ -1,13 +1,34 @@
 //! Numbers as text, as Go writes them.
 
-use std::fmt::Write as _;
+use std::fmt;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
+
+/// What text is appended to.
+pub(super) trait Sink {
+    /// Appends the bytes.
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for BytesMut {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+struct Text<'a, S>(&'a mut S);
+
+impl<S: Sink> fmt::Write for Text<'_, S> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.put(text.as_bytes());
+        Ok(())
+    }
+}
 
 /// The digits of `u64::MAX`.
 const DIGITS: usize = 20;
 
-pub(super) fn put_u64(dst: &mut BytesMut, mut number: u64) {
+pub(super) fn put_u64(dst: &mut impl Sink, mut number: u64) {
     let mut digits = [b'0'; DIGITS];
     let mut start = DIGITS;
     for digit in digits.iter_mut().rev() {
@@ -18,28 +39,32 @@ pub(super) fn put_u64(dst: &mut BytesMut, mut number: u64) {
             break;
         }
     }
-    dst.put_slice(digits.get(start..).unwrap_or_default());
+    dst.put(digits.get(start..).unwrap_or_default());
 }
 
-pub(super) fn put_i64(dst: &mut BytesMut, number: i64) {
+pub(super) fn put_i64(dst: &mut impl Sink, number: i64) {
     if number < 0 {
-        dst.put_u8(b'-');
+        dst.put(b"-");
     }
     put_u64(dst, number.unsigned_abs());
 }
 
-/// Appends anything by its `Display`; a `BytesMut` takes it all.
-pub(super) fn put_display(dst: &mut BytesMut, value: impl std::fmt::Display) {
-    let _ = write!(dst, "{value}");
+/// Appends anything by its `Display`, which must not fail.
+pub(super) fn put_display(dst: &mut impl Sink, value: impl fmt::Display) {
+    let _ = fmt::write(&mut Text(dst), format_args!("{value}"));
 }
 
 /// What a float is to these functions.
-pub(super) trait Float: Copy + std::fmt::Display + std::fmt::LowerExp + Into<f64> {
+pub(super) trait Float:
+    Copy + fmt::Display + fmt::LowerExp + Into<f64> + serde::Serialize
+{
     /// Whether json writes the number with an exponent.
+    #[cfg(feature = "json")]
     fn wants_exponent(self) -> bool;
 }
 
 impl Float for f64 {
+    #[cfg(feature = "json")]
     fn wants_exponent(self) -> bool {
         let size = self.abs();
         size != 0.0 && !(1e-6..1e21).contains(&size)
@@ -47,6 +72,7 @@ impl Float for f64 {
 }
 
 impl Float for f32 {
+    #[cfg(feature = "json")]
     fn wants_exponent(self) -> bool {
         let size = self.abs();
         size != 0.0 && !(1e-6..1e21).contains(&size)
@@ -56,25 +82,40 @@ impl Float for f32 {
 /// Appends the shortest text that reads back the same, with the exponent that json gives to very
 /// large and very small numbers: `1e+21`, `1e-7`. The number must be finite.
 #[cfg(feature = "json")]
-pub(super) fn put_json_float<F: Float>(dst: &mut BytesMut, number: F) {
+pub(super) fn put_json_float<F: Float>(dst: &mut impl Sink, number: F) {
     if !number.wants_exponent() {
-        return put_display(dst, number);
+        return put_decimal(dst, number);
     }
     let text = format!("{number:e}");
     match text.split_once('e') {
         Some((digits, exponent)) if !exponent.starts_with('-') => {
             put_display(dst, format_args!("{digits}e+{exponent}"));
         }
-        _ => dst.put_slice(text.as_bytes()),
+        _ => dst.put(text.as_bytes()),
     }
+}
+
+/// `Display` gives the same digits, but takes three times as long.
+#[cfg(feature = "json")]
+fn put_decimal<F: Float>(dst: &mut impl Sink, number: F) {
+    let mut text = [0; 40];
+    let mut left = &mut text[..];
+    if serde_json::to_writer(&mut left, &number).is_ok() {
+        let used = 40 - left.len();
+        let text = text.get(..used).unwrap_or_default();
+        if !text.contains(&b'e') {
+            return dst.put(text.strip_suffix(b".0").unwrap_or(text));
+        }
+    }
+    put_display(dst, number);
 }
 
 /// Appends the shortest text that reads back the same, never with an exponent.
 #[cfg(any(feature = "plain", feature = "form"))]
-pub(super) fn put_plain_float<F: Float>(dst: &mut BytesMut, number: F) {
+pub(super) fn put_plain_float<F: Float>(dst: &mut impl Sink, number: F) {
     let wide: f64 = number.into();
     if wide.is_infinite() {
-        dst.put_slice(if wide > 0.0 { b"+Inf" } else { b"-Inf" });
+        dst.put(if wide > 0.0 { b"+Inf" } else { b"-Inf" });
     } else {
         put_display(dst, number);
     }

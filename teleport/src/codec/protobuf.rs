@@ -1,11 +1,17 @@
 //! The protobuf codec, by prost.
 
+mod ignored;
+
 use bytes::BytesMut;
 use prost::Message;
 
+pub(super) use self::ignored::ignore_body;
 use super::registry::Choice;
 use super::{BodyRef, Codec, CodecError, Codecs, FromBody, PROTOBUF, ToBody, nil};
 
+/// Why a serde type is refused.
+pub(super) const NO_MESSAGE: &str = "it carries prost messages only";
+/// Why a prost message is refused.
 const NOT_SERDE: &str = "a prost message without serde travels as protobuf only";
 
 /// A prost message as a body.
@@ -69,8 +75,7 @@ impl Codec for ProtobufCodec {
             Ok(())
         } else {
             Err(CodecError::unsupported_type::<dyn erased_serde::Serialize>(
-                "protobuf",
-                nil::WHY,
+                "protobuf", NO_MESSAGE,
             ))
         }
     }
@@ -83,7 +88,7 @@ impl Codec for ProtobufCodec {
         ) -> Result<(), erased_serde::Error>,
     ) -> Result<(), CodecError> {
         seed(&mut <dyn erased_serde::Deserializer<'_>>::erase(
-            nil::Ignored,
+            ignored::Ignored,
         ))
         .map_err(|error| CodecError::decode(format_args!("protobuf codec: {error}")))
     }

@@ -223,3 +223,162 @@ impl fmt::Debug for Codecs {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use bytes::BytesMut;
+
+    use super::super::{BodyRef, CodecError, FromBody, JSON, ToBody};
+    use super::*;
+
+    /// Writes JSON in brackets, under any id and name.
+    struct Bracketed(u8, &'static str);
+
+    impl Codec for Bracketed {
+        fn id(&self) -> u8 {
+            self.0
+        }
+
+        fn name(&self) -> &str {
+            self.1
+        }
+
+        fn encode(
+            &self,
+            value: &dyn erased_serde::Serialize,
+            dst: &mut BytesMut,
+        ) -> Result<(), CodecError> {
+            dst.extend_from_slice(b"(");
+            let text = serde_json::to_string(value).map_err(CodecError::encode)?;
+            dst.extend_from_slice(text.as_bytes());
+            dst.extend_from_slice(b")");
+            Ok(())
+        }
+
+        fn decode(
+            &self,
+            src: &[u8],
+            seed: &mut dyn FnMut(
+                &mut dyn erased_serde::Deserializer<'_>,
+            ) -> Result<(), erased_serde::Error>,
+        ) -> Result<(), CodecError> {
+            let inner = src
+                .strip_prefix(b"(")
+                .and_then(|src| src.strip_suffix(b")"));
+            let inner = inner.ok_or_else(|| CodecError::decode("no brackets"))?;
+            let mut json = serde_json::Deserializer::from_slice(inner);
+            seed(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
+                .map_err(CodecError::decode)
+        }
+    }
+
+    #[test]
+    fn a_codec_of_the_users_own_is_used() {
+        let mut codecs = Codecs::default();
+        codecs.register(Bracketed(200, "bracketed")).unwrap();
+        let mut dst = BytesMut::new();
+        "text".encode_body(&codecs, 200, &mut dst).unwrap();
+        assert_eq!(dst, "(\"text\")");
+        assert_eq!(
+            String::from_body(&codecs, 200, BodyRef::new(&dst)).unwrap(),
+            "text"
+        );
+        assert_eq!(
+            String::from_body(&codecs, 200, BodyRef::new(b"")).unwrap(),
+            ""
+        );
+        assert!(String::from_body(&codecs, 200, BodyRef::new(b"(5)")).is_err());
+        assert_eq!(codecs.id_of("bracketed"), Some(200));
+    }
+
+    #[test]
+    fn under_a_built_in_id_it_wins_where_it_is_registered() {
+        let mut codecs = Codecs::empty();
+        codecs.register(Bracketed(JSON, "mine")).unwrap();
+        let mut dst = BytesMut::new();
+        5.encode_body(&codecs, JSON, &mut dst).unwrap();
+        assert_eq!(dst, "(5)");
+        assert_eq!(
+            i32::from_body(&codecs, JSON, BodyRef::new(b"(5)")).unwrap(),
+            5
+        );
+    }
+
+    #[test]
+    fn ids_and_names_are_given_once() {
+        let mut codecs = Codecs::empty();
+        codecs.register(Bracketed(1, "one")).unwrap();
+        let before = codecs.clone();
+        for (codec, named) in [
+            (Bracketed(0, "zero"), ["zero", "no codec"]),
+            (Bracketed(1, "two"), ["two", "one"]),
+            (Bracketed(2, "one"), ["2", "1"]),
+        ] {
+            let text = codecs.register(codec).unwrap_err().to_string();
+            assert!(named.iter().all(|part| text.contains(part)), "{text}");
+        }
+        codecs.register(Bracketed(2, "two")).unwrap();
+        assert!(codecs.contains(2) && !before.contains(2));
+        assert_eq!(codecs.iter().count(), 2);
+        assert_eq!(format!("{codecs:?}"), r#"{1: "one", 2: "two"}"#);
+    }
+
+    #[test]
+    fn nothing_needs_no_codec() {
+        let codecs = Codecs::empty();
+        let mut dst = BytesMut::new();
+        ().encode_body(&codecs, 9, &mut dst).unwrap();
+        None::<String>.encode_body(&codecs, 0, &mut dst).unwrap();
+        assert!(dst.is_empty());
+        let error = 1.encode_body(&codecs, 9, &mut dst).unwrap_err();
+        assert_eq!(error.to_string(), "unsupported codec id: 9");
+        let error = i32::from_body(&codecs, 0, BodyRef::new(b"1")).unwrap_err();
+        assert_eq!(error.to_string(), "unsupported codec id: 0");
+    }
+
+    /// The built-in codecs answer through their trait as they do without it.
+    #[cfg(all(
+        feature = "json",
+        feature = "plain",
+        feature = "form",
+        feature = "protobuf"
+    ))]
+    #[test]
+    fn built_in_codecs_are_codecs() {
+        use super::super::{FORM, PLAIN, PROTOBUF};
+
+        let codecs = Codecs::default();
+        let names = [
+            (JSON, "json"),
+            (PROTOBUF, "protobuf"),
+            (PLAIN, "plain"),
+            (FORM, "form"),
+        ];
+        for (id, name) in names {
+            assert_eq!(codecs.get(id).unwrap().id(), id);
+            assert_eq!(codecs.by_name(name).unwrap().name(), name);
+        }
+        let list = std::collections::BTreeMap::from([("a".to_owned(), vec!["1".to_owned()])]);
+        for (id, text) in [(JSON, r#"{"a":["1"]}"#), (FORM, "a=1")] {
+            let codec = codecs.get(id).unwrap();
+            let mut dst = BytesMut::new();
+            codec.encode(&list, &mut dst).unwrap();
+            assert_eq!(dst, text);
+            let mut back = None;
+            codec
+                .decode(text.as_bytes(), &mut |reader| {
+                    back = Some(erased_serde::deserialize(reader)?);
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(back, Some(list.clone()));
+        }
+        let mut dst = BytesMut::new();
+        codecs.get(PLAIN).unwrap().encode(&5, &mut dst).unwrap();
+        codecs.get(PROTOBUF).unwrap().encode(&(), &mut dst).unwrap();
+        assert_eq!(dst, "5");
+        assert!(codecs.get(PROTOBUF).unwrap().encode(&5, &mut dst).is_err());
+    }
+}

@@ -263,10 +263,10 @@ mod tests {
         #[serde(alias = "number")]
         n: i32,
         text: String,
-        list: Vec<Outer>,
+        list: Vec<Self>,
         map: BTreeMap<String, u8>,
         inner: (f64, [bool; 2]),
-        maybe: Option<Box<Outer>>,
+        maybe: Option<Box<Self>>,
         wrapped: Wrapped,
     }
 

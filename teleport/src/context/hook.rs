@@ -6,8 +6,9 @@ use std::ops::{Deref, DerefMut};
 use bytes::Bytes;
 
 use super::Received;
-use crate::message::Header;
+use crate::message::{Header, Uri};
 use crate::session::Session;
+use crate::swap::Swap;
 
 /// What [`pre_read_header`](crate::Plugin::pre_read_header) sees: the session, before anything is
 /// known of the message.
@@ -80,6 +81,29 @@ pub struct WriteCtx {
     session: Session,
     header: Header,
     body: Bytes,
+    call_uri: Option<Uri>,
+    swap: Option<Box<Swap>>,
+}
+
+/// What a reply's hooks see of the call.
+pub(crate) struct Answered {
+    uri: Uri,
+    swap: Option<Box<Swap>>,
+}
+
+impl Answered {
+    /// Takes what is wanted from the context of the call, which nobody looks at any more.
+    pub(crate) fn new(call: &mut Received) -> Self {
+        Self {
+            uri: call.uri().clone(),
+            swap: call.take_swap(),
+        }
+    }
+
+    /// A call whose context is lost.
+    pub(crate) fn lost(uri: Uri) -> Self {
+        Self { uri, swap: None }
+    }
 }
 
 impl WriteCtx {
@@ -88,7 +112,15 @@ impl WriteCtx {
             session,
             header,
             body,
+            call_uri: None,
+            swap: None,
         }
+    }
+
+    pub(crate) fn answering(mut self, call: Answered) -> Self {
+        self.call_uri = Some(call.uri);
+        self.swap = call.swap;
+        self
     }
 
     /// The session that the message goes by.
@@ -107,6 +139,22 @@ impl WriteCtx {
     /// as they are, or the other peer cannot tell what the message belongs to.
     pub fn header_mut(&mut self) -> &mut Header {
         &mut self.header
+    }
+
+    /// The uri of the call that a REPLY answers, as hooks and handler left it; `None` for a CALL
+    /// and a PUSH, which have a uri of their own in their header.
+    #[must_use]
+    pub fn call_uri(&self) -> Option<&Uri> {
+        self.call_uri.as_ref()
+    }
+
+    /// Data of this message's own. A REPLY has that of its call: what the hooks and the handler of
+    /// the call put in is here, unless the handler panicked. Else it starts as a copy of the
+    /// session's.
+    pub fn swap(&mut self) -> &mut Swap {
+        let session = &self.session;
+        self.swap
+            .get_or_insert_with(|| Box::new(Swap::clone(&session.swap())))
     }
 
     /// The encoded body.

@@ -82,6 +82,10 @@ impl Received {
             .get_or_insert_with(|| Box::new(Swap::clone(&session.swap())))
     }
 
+    pub(crate) fn take_swap(&mut self) -> Option<Box<Swap>> {
+        self.swap.take()
+    }
+
     /// The sequence text that names the call.
     #[must_use]
     pub fn seq(&self) -> &Seq {

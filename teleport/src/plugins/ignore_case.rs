@@ -1,9 +1,8 @@
 //! Paths in upper and lower case alike.
 
-use crate::error::Error;
 use crate::plugin::{Hook, Hooks, Plugin, Scope};
 use crate::router::HandlerInfo;
-use crate::{ReadCtx, Rerror};
+use crate::{Error, ReadCtx, Rerror};
 
 /// Lets paths match in upper and lower case alike.
 ///

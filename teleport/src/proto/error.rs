@@ -170,6 +170,13 @@ impl From<FilterError> for ProtoError {
     }
 }
 
+impl From<ProtoError> for crate::error::Error {
+    fn from(error: ProtoError) -> Self {
+        let text = "the message cannot be packed or unpacked";
+        Self::new(crate::error::ErrorKind::Protocol, text).with_source(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]

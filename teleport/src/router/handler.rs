@@ -70,7 +70,7 @@ pub(crate) trait PushHandler: Send + Sync {
         codecs: &Codecs,
         ctx: PushCtx,
         body: BodyRef<'_>,
-    ) -> Result<Step<PushOutcome>, (PushCtx, DecodeFail)>;
+    ) -> Result<Step<PushOutcome>, DecodeFail>;
 
     /// Decodes alone.
     fn decode(&self, codecs: &Codecs, codec: u8, body: BodyRef<'_>) -> Result<Arg, DecodeFail>;
@@ -84,7 +84,7 @@ pub(crate) enum Started {
     /// `answer` was told.
     Answered,
     /// The argument could not be decoded; nobody was told.
-    Undecoded(CallCtx, DecodeFail),
+    Undecoded(DecodeFail),
     /// The handler waits.
     Pending(BoxFuture<'static, CallOutcome>),
 }
@@ -190,7 +190,7 @@ where
     ) -> Started {
         let arg = match self.decode_caught(codecs, ctx.body_codec(), body) {
             Ok(arg) => arg,
-            Err(fail) => return Started::Undecoded(ctx, fail),
+            Err(fail) => return Started::Undecoded(fail),
         };
         match poll_once(self.cache, || (self.run)(ctx, arg)) {
             First::Ready((ctx, Ok(mut body))) => answer(Some(ctx), Ok(&mut body)),
@@ -232,11 +232,8 @@ where
         codecs: &Codecs,
         ctx: PushCtx,
         body: BodyRef<'_>,
-    ) -> Result<Step<PushOutcome>, (PushCtx, DecodeFail)> {
-        let arg = match self.decode_caught(codecs, ctx.body_codec(), body) {
-            Ok(arg) => arg,
-            Err(fail) => return Err((ctx, fail)),
-        };
+    ) -> Result<Step<PushOutcome>, DecodeFail> {
+        let arg = self.decode_caught(codecs, ctx.body_codec(), body)?;
         Ok(match poll_once(self.cache, || (self.run)(ctx, arg)) {
             First::Ready((ctx, result)) => Step::Done((Some(ctx), result)),
             First::Panicked(text) => Step::Done((None, Err(Rerror::internal(text)))),

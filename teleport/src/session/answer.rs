@@ -211,7 +211,7 @@ pub(super) fn deliver(
         .map_err(super::inner::pack_error)?;
     let size = buffer.len() + body.as_ref().map_or(0, Bytes::len);
     let running = inner.count_running();
-    tokio::spawn(async move {
+    inner.runtime.spawn(async move {
         let session = running.session();
         session.0.out.wait_for_room().await;
         if session.0.put(&buffer, body.as_ref(), When::Soon).is_err() {

@@ -1,119 +1,30 @@
-//! Calls of this side: what can be said about one, and waiting for its reply.
+//! Calls of this side: what can be said about one, and its reply.
 
 use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Session;
 use super::caller::Request;
-use super::calls::{Ended, Key, NotTaken, ReplyIn};
-use super::inner::{Inner, LOOK_STATE, Payload};
-use super::log::{self, Kind, Record};
-use super::outbound::When;
-use crate::codec::{BodyRef, Codecs, FromBody, ToBody};
-use crate::context::WriteCtx;
-use crate::error::{Error, ErrorKind};
-use crate::message::{Head, Header, Meta, Mtype, Seq, Uri, meta};
-use crate::plugin::Hooks;
+use super::calls::{Key, ReplyBytes, ReplyIn};
+use super::inner::Inner;
+use super::launch::{Launch, launch, next_seq};
+use super::options::Options;
+use super::waiting::Waiting;
+use crate::codec::{BodyRef, FromBody, ToBody};
+use crate::error::Error;
+use crate::message::{Meta, Seq, meta};
 use crate::rerror::Rerror;
 use crate::router::handler::BoxFuture;
 use crate::xfer::XferPipe;
-
-/// What is said about a message before it is sent; calls and pushes share it.
-#[derive(Debug, Default)]
-pub(super) struct Options<'a> {
-    uri: UriText<'a>,
-    pub(super) meta: Meta,
-    pub(super) codec: u8,
-    pub(super) xfer: Vec<u8>,
-    pub(super) seq: Option<Seq>,
-    pub(super) timeout: Option<Duration>,
-}
-
-/// A uri as it was given, until something is changed in it.
-#[derive(Debug)]
-enum UriText<'a> {
-    Given(&'a [u8]),
-    Changed(Uri),
-}
-
-impl Default for UriText<'_> {
-    fn default() -> Self {
-        Self::Given(b"")
-    }
-}
-
-impl<'a> Options<'a> {
-    pub(super) fn new(session: &Session, uri: &'a [u8]) -> Self {
-        let settings = session.0.shared.call_defaults();
-        Self {
-            uri: UriText::Given(uri),
-            codec: settings.codec,
-            timeout: settings.timeout,
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn of_request(session: &Session, request: &'a Request) -> Self {
-        let mut options = Self::new(session, request.uri.as_bytes());
-        options.meta = request.meta.clone();
-        if request.body_codec != crate::codec::NONE {
-            options.codec = request.body_codec;
-        }
-        options.xfer.clone_from(&request.xfer);
-        options.seq.clone_from(&request.seq);
-        if request.seq.is_some() {
-            session.0.hand_set.store(true, Ordering::Relaxed);
-        }
-        options.timeout = request.timeout.or(options.timeout);
-        options
-    }
-
-    pub(super) fn uri(&self) -> &[u8] {
-        match &self.uri {
-            UriText::Given(uri) => uri,
-            UriText::Changed(uri) => uri.as_bytes(),
-        }
-    }
-
-    pub(super) fn add_query(&mut self, key: &str, value: &str) {
-        let mut uri = Uri::new(self.uri());
-        uri.add_query(key, value);
-        self.uri = UriText::Changed(uri);
-    }
-
-    pub(super) fn head<'b>(&'b self, mtype: Mtype, seq: &'b Seq, meta: &'b [u8]) -> Head<'b> {
-        Head {
-            seq: seq.as_bytes(),
-            mtype,
-            uri: self.uri(),
-            meta,
-            body_codec: self.codec,
-            xfer: &self.xfer,
-        }
-    }
-
-    pub(super) fn header(&self, mtype: Mtype, seq: Seq) -> Result<Header, Error> {
-        let xfer = XferPipe::from_ids(&self.xfer)
-            .map_err(|e| Error::config("the transfer filters do not fit").with_source(e))?;
-        Ok(Header {
-            seq,
-            mtype,
-            uri: Uri::new(self.uri()),
-            meta: self.meta.clone(),
-            body_codec: self.codec,
-            xfer,
-        })
-    }
-}
 
 /// A call that is not made yet: what can be said about it, in a chain, and then awaited.
 ///
@@ -122,9 +33,9 @@ impl<'a> Options<'a> {
 ///
 /// # Errors
 ///
-/// Of what it is awaited to: [`ErrorKind::Remote`] with the other peer's error;
-/// [`ErrorKind::Closed`], [`ErrorKind::Timeout`], [`ErrorKind::Busy`], [`ErrorKind::Encode`],
-/// [`ErrorKind::Decode`], and [`ErrorKind::Refused`] by a plugin.
+/// Of what it is awaited to: [`Remote`](crate::ErrorKind::Remote) with the other peer's error;
+/// [`Closed`](crate::ErrorKind::Closed), [`Timeout`](crate::ErrorKind::Timeout), [`Busy`](crate::ErrorKind::Busy), [`Encode`](crate::ErrorKind::Encode),
+/// [`Decode`](crate::ErrorKind::Decode), and [`Refused`](crate::ErrorKind::Refused) by a plugin.
 #[must_use = "a call is made when it is awaited or sent"]
 pub struct Call<'a, R, A> {
     session: &'a Session,
@@ -166,9 +77,9 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
         self
     }
 
-    /// Sets the codec of the body; the peer's default codec, if it is not set.
+    /// Sets the codec of the body; the peer's default codec, if it is not set or 0.
     pub fn body_codec(mut self, codec: u8) -> Self {
-        self.options.codec = codec;
+        self.options.set_codec(codec);
         self
     }
 
@@ -216,7 +127,7 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
             .seq
             .clone()
             .unwrap_or_else(|| next_seq(&session.0));
-        let launched = launch(session, &self.options, &self.body, seq.clone(), None);
+        let launched = launch(session, &self.options, &self.body, &seq, None);
         let waiting = match launched {
             Launch::Done(result) => result?,
             Launch::Slow(future) => future.await?,
@@ -274,7 +185,7 @@ impl<R: FromBody, A: ToBody> Future for CallFuture<'_, R, A> {
                     let seq = call.options.seq.take();
                     let seq = seq.unwrap_or_else(|| next_seq(&call.session.0));
                     let waker = Some(cx.waker().clone());
-                    match launch(call.session, &call.options, &call.body, seq, waker) {
+                    match launch(call.session, &call.options, &call.body, &seq, waker) {
                         Launch::Done(Ok(waiting)) => {
                             self.state = State::Waiting(waiting);
                             return Poll::Pending;
@@ -340,6 +251,15 @@ impl<R: FromBody> CallCmd<R> {
         &self.seq
     }
 
+    /// A handle that can end the call from elsewhere.
+    #[must_use]
+    pub fn canceller(&self) -> CallCanceller {
+        CallCanceller {
+            inner: Arc::downgrade(&self.waiting.inner),
+            key: self.waiting.key.clone(),
+        }
+    }
+
     /// Waits for the reply.
     ///
     /// # Errors
@@ -357,12 +277,13 @@ impl<R: FromBody> CallCmd<R> {
 
     fn whole<T>(&self, reply: ReplyIn, body: T) -> Reply<T> {
         Reply {
+            seq: self.seq.clone(),
             body,
             meta: reply.meta,
             body_codec: reply.body_codec,
             xfer: reply.xfer,
             size: reply.size,
-            cost: self.started.elapsed(),
+            cost: reply.arrived.saturating_duration_since(self.started),
         }
     }
 
@@ -381,7 +302,7 @@ impl<R: FromBody> CallCmd<R> {
         if let Some(rerror) = reply.refused.take() {
             return Err(Error::refused(rerror));
         }
-        let empty = super::calls::ReplyBytes::Shared(Bytes::new());
+        let empty = ReplyBytes::Shared(Bytes::new());
         let body = std::mem::replace(&mut reply.body, empty).into_bytes();
         Ok(self.whole(reply, body))
     }
@@ -404,10 +325,55 @@ impl<R> fmt::Debug for CallCmd<R> {
     }
 }
 
+/// Ends a call from elsewhere than where its reply is waited for.
+#[derive(Clone, Debug)]
+pub struct CallCanceller {
+    inner: Weak<Inner>,
+    key: Option<Key>,
+}
+
+impl CallCanceller {
+    /// Ends the call with [`Cancelled`](crate::ErrorKind::Cancelled), unless its reply is there.
+    /// The other peer is not told, and may handle the call.
+    pub fn cancel(&self) {
+        if let (Some(inner), Some(key)) = (self.inner.upgrade(), &self.key) {
+            inner.calls.cancel(key);
+        }
+    }
+}
+
 /// A reply with all that came with it.
+///
+/// # Examples
+///
+/// ```
+/// use teleport::{Peer, Rerror, UnknownCallCtx};
+///
+/// async fn echo(ctx: &mut UnknownCallCtx) -> Result<String, Rerror> {
+///     ctx.add_meta("k", "v");
+///     ctx.bind()
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), teleport::Error> {
+/// let (near, far) = tokio::io::duplex(1024);
+/// let server = Peer::builder().build()?;
+/// server.set_unknown_call(echo)?;
+/// server.serve_conn(far).await?;
+///
+/// let session = Peer::builder().build()?.dial_conn(near).await?;
+/// let command = session.call::<String>("/any", "hello").seq("mine").send().await?;
+/// let reply = command.reply().await?;
+/// assert_eq!((reply.seq.as_bytes(), &*reply.body), (&b"mine"[..], "hello"));
+/// assert_eq!(reply.meta.get("k"), Some("v"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Reply<R> {
+    /// The sequence text of the call.
+    pub seq: Seq,
     /// The decoded body.
     pub body: R,
     /// The metadata.
@@ -418,7 +384,7 @@ pub struct Reply<R> {
     pub xfer: XferPipe,
     /// The size of the frame, in bytes.
     pub size: usize,
-    /// The time from the making of the call to now.
+    /// The time from the making of the call to the arrival of the reply, however late it is taken.
     pub cost: Duration,
 }
 
@@ -445,291 +411,8 @@ fn decode<R: FromBody>(inner: &Inner, reply: &ReplyIn) -> Result<R, Error> {
         return Err(Error::from(rerror));
     }
     let body = match &reply.body {
-        super::calls::ReplyBytes::Copied(bytes) => BodyRef::new(bytes),
-        super::calls::ReplyBytes::Shared(bytes) => BodyRef::shared(bytes),
+        ReplyBytes::Copied(bytes) => BodyRef::new(bytes),
+        ReplyBytes::Shared(bytes) => BodyRef::shared(bytes),
     };
     R::from_body(&inner.env().codecs, reply.body_codec, body).map_err(Error::decode)
-}
-
-/// A call that was sent and waits for its reply. Dropping it frees its place.
-pub(super) struct Waiting {
-    inner: Arc<Inner>,
-    key: Option<Key>,
-    timeout: Option<Duration>,
-    record: Option<Box<Record>>,
-}
-
-impl Waiting {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReplyIn, Error>> {
-        let Some(key) = &self.key else {
-            return Poll::Ready(Err(Error::closed("the call was awaited after its end")));
-        };
-        let result = ready!(self.inner.calls.poll(key, cx));
-        self.key = None;
-        self.inner.call_is_over();
-        let result = result.map_err(|ended| self.ended(ended));
-        if let Some(record) = self.record.take() {
-            self.log(*record, &result);
-        }
-        Poll::Ready(result)
-    }
-
-    #[cold]
-    fn ended(&self, ended: Ended) -> Error {
-        match ended {
-            Ended::Closed => Session(Arc::clone(&self.inner)).closed_error(),
-            Ended::TimedOut => {
-                let timeout = self.timeout.unwrap_or_default();
-                Error::new(
-                    ErrorKind::Timeout,
-                    format!("no reply came within {timeout:?}"),
-                )
-            }
-        }
-    }
-
-    #[cold]
-    fn log(&self, mut record: Record, result: &Result<ReplyIn, Error>) {
-        match result {
-            Ok(reply) => {
-                record.set_received(reply.size);
-                record.add_parts("recv", &reply.meta, reply.body.as_slice());
-                let rerror = reply
-                    .refused
-                    .clone()
-                    .or_else(|| Rerror::from_meta(&reply.meta));
-                record.write(&self.inner.remote, rerror.as_ref());
-            }
-            Err(error) => {
-                let rerror = Rerror::new(-1, error.to_string(), "");
-                record.write(&self.inner.remote, Some(&rerror));
-            }
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.inner.calls.remove(&key);
-            self.inner.call_is_over();
-        }
-    }
-}
-
-impl Inner {
-    /// A closing session waits for its calls.
-    fn call_is_over(&self) {
-        if !self.is_open() {
-            self.look(LOOK_STATE);
-        }
-    }
-}
-
-/// How a call got under way.
-enum Launch {
-    Done(Result<Waiting, Error>),
-    /// A plugin has a say, or there is no room; the body is encoded already.
-    Slow(BoxFuture<'static, Result<Waiting, Error>>),
-}
-
-pub(super) fn next_seq(inner: &Inner) -> Seq {
-    Seq::from_counter(inner.next_counter())
-}
-
-/// Makes a call as far as it goes without waiting.
-fn launch<A: ToBody>(
-    session: &Session,
-    options: &Options<'_>,
-    body: &A,
-    seq: Seq,
-    waker: Option<Waker>,
-) -> Launch {
-    let inner = &session.0;
-    if !inner.is_open() {
-        return Launch::Done(Err(session.closed_error()));
-    }
-    let hooked = inner
-        .shared
-        .router()
-        .load()
-        .hooks
-        .any(Hooks::PRE_WRITE_CALL.union(Hooks::POST_WRITE_CALL));
-    if hooked || inner.out.is_full() || log::enabled() {
-        return match slow_parts(session, options, body, &seq) {
-            Ok((header, body)) => Launch::Slow(Box::pin(launch_slow(
-                session.clone(),
-                header,
-                body,
-                options.timeout,
-            ))),
-            Err(error) => Launch::Done(Err(error)),
-        };
-    }
-    Launch::Done(launch_now(session, options, body, seq, waker))
-}
-
-fn launch_now<A: ToBody>(
-    session: &Session,
-    options: &Options<'_>,
-    body: &A,
-    seq: Seq,
-    waker: Option<Waker>,
-) -> Result<Waiting, Error> {
-    let inner = &session.0;
-    let waiting = take_in(inner, &seq, waker, options.timeout)?;
-    let meta = options.meta.encoded();
-    let head = options.head(Mtype::CALL, &seq, &meta);
-    match body.as_bytes() {
-        Some(bytes) => inner.send(&head, Payload::Bytes(bytes), When::Now)?,
-        None => {
-            let codecs = &inner.env().codecs;
-            let mut encode = |dst: &mut BytesMut| body.encode_body(codecs, options.codec, dst);
-            inner.send(&head, Payload::Encode(&mut encode), When::Now)?
-        }
-    };
-    Ok(waiting)
-}
-
-/// Takes a place for a reply.
-fn take_in(
-    inner: &Arc<Inner>,
-    seq: &Seq,
-    waker: Option<Waker>,
-    timeout: Option<Duration>,
-) -> Result<Waiting, Error> {
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    let key = match seq.counter() {
-        Some(counter) => inner.calls.insert(counter, waker, deadline),
-        None => inner.calls.insert_text(seq.clone(), waker, deadline),
-    };
-    let key = key.map_err(|why| not_taken(inner, seq, why))?;
-    let waiting = Waiting {
-        inner: Arc::clone(inner),
-        key: Some(key),
-        timeout,
-        record: None,
-    };
-    if let Some(deadline) = deadline {
-        inner.shared.sweeper().watch(inner, Some(deadline));
-    }
-    if inner.paused.load(Ordering::Acquire) {
-        // The reply can only be read if reading goes on.
-        inner.look(LOOK_STATE);
-    }
-    Ok(waiting)
-}
-
-#[cold]
-fn not_taken(inner: &Arc<Inner>, seq: &Seq, why: NotTaken) -> Error {
-    match why {
-        NotTaken::Closed => Session(Arc::clone(inner)).closed_error(),
-        NotTaken::Full => Error::new(
-            ErrorKind::Busy,
-            format!(
-                "{} calls of this session wait for their replies",
-                inner.bounds.in_flight
-            ),
-        ),
-        NotTaken::SeqInFlight => Error::new(
-            ErrorKind::Busy,
-            format!("a call with the sequence text {seq} is in flight already"),
-        ),
-    }
-}
-
-fn slow_parts<A: ToBody>(
-    session: &Session,
-    options: &Options<'_>,
-    body: &A,
-    seq: &Seq,
-) -> Result<(Header, Bytes), Error> {
-    let header = options.header(Mtype::CALL, seq.clone())?;
-    Ok((header, encode(&session.0, options.codec, body)?))
-}
-
-/// Encodes a body apart from its message.
-pub(super) fn encode<A: ToBody + ?Sized>(
-    inner: &Inner,
-    codec: u8,
-    body: &A,
-) -> Result<Bytes, Error> {
-    encode_with(&inner.env().codecs, codec, body)
-}
-
-pub(super) fn encode_with<A: ToBody + ?Sized>(
-    codecs: &Codecs,
-    codec: u8,
-    body: &A,
-) -> Result<Bytes, Error> {
-    if let Some(bytes) = body.as_bytes() {
-        return Ok(bytes.clone());
-    }
-    let mut bytes = BytesMut::new();
-    body.encode_body(codecs, codec, &mut bytes)
-        .map_err(Error::encode)?;
-    Ok(bytes.freeze())
-}
-
-/// Makes a call when there is room, by way of the plugins that have a say, with its log line.
-async fn launch_slow(
-    session: Session,
-    header: Header,
-    body: Bytes,
-    timeout: Option<Duration>,
-) -> Result<Waiting, Error> {
-    let inner = &session.0;
-    let tables = inner.shared.router().tables();
-    let hooks = &tables.hooks;
-    let mut write = WriteCtx::new(session.clone(), header, body);
-    hooks
-        .run(Hooks::PRE_WRITE_CALL, &mut write, |p, c| {
-            p.pre_write_call(c)
-        })
-        .await
-        .map_err(Error::refused)?;
-    wait_for_room(inner, timeout).await?;
-    let (header, body) = write.parts();
-    let mut waiting = take_in(inner, &header.seq, None, timeout)?;
-    let style = inner.shared.log_style();
-    header.with_head(|head| {
-        let mut record =
-            log::enabled().then(|| Box::new(Record::new(Kind::CallLaunch, style, head, body, 0)));
-        let size = inner.send(head, Payload::Bytes(body), When::Now)?;
-        if let Some(record) = &mut record {
-            record.set_sent(size);
-        }
-        waiting.record = record;
-        Ok::<_, Error>(())
-    })?;
-    let run = hooks.run(Hooks::POST_WRITE_CALL, &mut write, |p, c| {
-        p.post_write_call(c)
-    });
-    if let Err(rerror) = run.await {
-        tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after a call");
-    }
-    Ok(waiting)
-}
-
-/// Waits until the outbound queue takes more, at most as long as the call may take.
-pub(super) async fn wait_for_room(
-    inner: &Arc<Inner>,
-    timeout: Option<Duration>,
-) -> Result<(), Error> {
-    if inner.out.is_full() {
-        inner.shared.sweeper().watch(inner, None);
-        let room = inner.out.wait_for_room();
-        match timeout {
-            None => room.await,
-            Some(timeout) => tokio::time::timeout(timeout, room).await.map_err(|_| {
-                let text = format!("the other end read nothing for {timeout:?}; nothing was sent");
-                Error::new(ErrorKind::Timeout, text)
-            })?,
-        }
-    }
-    if inner.is_open() {
-        Ok(())
-    } else {
-        Err(Session(Arc::clone(inner)).closed_error())
-    }
 }

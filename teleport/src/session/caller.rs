@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Session;
-use super::call::{Call, Reply, encode_with};
+use super::call::{Call, Reply};
+use super::launch::encode_with;
 use crate::codec::{BodyRef, Codecs, FromBody, Raw, ToBody};
 use crate::error::Error;
 use crate::message::{Meta, Seq, Uri};

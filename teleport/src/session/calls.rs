@@ -39,6 +39,8 @@ pub(super) struct ReplyIn {
     pub(super) xfer: XferPipe,
     pub(super) body: ReplyBytes,
     pub(super) size: usize,
+    /// When it was read, whoever takes it when.
+    pub(super) arrived: Instant,
     /// What a plugin made of it.
     pub(super) refused: Option<Rerror>,
 }
@@ -78,6 +80,7 @@ impl ReplyBytes {
 pub(super) enum Ended {
     Closed,
     TimedOut,
+    Cancelled,
 }
 
 /// Why a call was not taken in.
@@ -108,7 +111,8 @@ struct Slot {
     /// A buffer for the next reply, exchanged for the one that was taken.
     spare: Vec<u8>,
     deadline: Option<Instant>,
-    timed_out: bool,
+    /// The call is over, though no reply came: past its deadline, or cancelled.
+    mark: Option<Ended>,
 }
 
 impl Default for Slot {
@@ -119,7 +123,7 @@ impl Default for Slot {
             reply: None,
             spare: Vec::new(),
             deadline: None,
-            timed_out: false,
+            mark: None,
         }
     }
 }
@@ -127,7 +131,7 @@ impl Default for Slot {
 impl Slot {
     fn occupy(&mut self, counter: u64, waker: Option<Waker>, deadline: Option<Instant>) {
         (self.counter, self.waker, self.deadline) = (counter, waker, deadline);
-        self.timed_out = false;
+        self.mark = None;
         self.reply = None;
     }
 
@@ -198,12 +202,11 @@ impl State {
 
     /// An idle session keeps no reply buffers and no large table.
     fn rest(&mut self) {
+        for slot in &mut self.table {
+            scratch::give_reply(std::mem::take(&mut slot.spare));
+        }
         if self.table.len() > FIRST_SLOTS {
             self.table = Vec::new();
-        } else {
-            for slot in &mut self.table {
-                scratch::give_reply(std::mem::take(&mut slot.spare));
-            }
         }
         if self.side.capacity() > FIRST_SLOTS {
             self.side = HashMap::new();
@@ -299,7 +302,7 @@ impl Calls {
             None if state.side.is_empty() => None,
             None => state.side.get_mut(&Seq::from(seq)),
         }?;
-        if slot.reply.is_some() || slot.timed_out {
+        if slot.reply.is_some() || slot.mark.is_some() {
             return None;
         }
         let mut spare = std::mem::take(&mut slot.spare);
@@ -317,11 +320,11 @@ impl Calls {
         let Some(slot) = state.slot(key) else {
             return Poll::Ready(Err(Ended::Closed));
         };
-        let result = match slot.reply.take() {
-            Some(reply) => Ok(reply),
-            None if slot.timed_out => Err(Ended::TimedOut),
-            None if closed => Err(Ended::Closed),
-            None => {
+        let result = match (slot.reply.take(), slot.mark) {
+            (Some(reply), _) => Ok(reply),
+            (None, Some(mark)) => Err(mark),
+            (None, None) if closed => Err(Ended::Closed),
+            (None, None) => {
                 match &slot.waker {
                     Some(waker) if waker.will_wake(cx.waker()) => {}
                     _ => slot.waker = Some(cx.waker().clone()),
@@ -334,6 +337,22 @@ impl Calls {
         }
         state.remove(key);
         Poll::Ready(result)
+    }
+
+    /// Ends a call that has no reply yet; whoever waits for it is told.
+    pub(super) fn cancel(&self, key: &Key) {
+        let waker = {
+            let mut state = lock(&self.state);
+            let Some(slot) = state.slot(key) else { return };
+            if slot.reply.is_some() || slot.mark.is_some() {
+                return;
+            }
+            slot.mark = Some(Ended::Cancelled);
+            slot.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Forgets a call; its reply will find nobody. Tells whether it was still there.
@@ -376,11 +395,11 @@ impl Calls {
                 let Some(deadline) = slot.deadline else {
                     continue;
                 };
-                if slot.timed_out || slot.reply.is_some() {
+                if slot.mark.is_some() || slot.reply.is_some() {
                     continue;
                 }
                 if deadline <= now {
-                    slot.timed_out = true;
+                    slot.mark = Some(Ended::TimedOut);
                     wakers.extend(slot.waker.take());
                 } else {
                     next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));

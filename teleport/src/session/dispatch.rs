@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::Session;
 use super::answer::{Answer, Owed};
@@ -44,6 +45,8 @@ pub(super) struct Dispatch<'a> {
     pub(super) logging: bool,
     /// The callers whose replies came in this batch.
     pub(super) wakers: Wakers<'a>,
+    /// When the first reply of this batch was read; the others came with it.
+    pub(super) arrived: Option<Instant>,
 }
 
 /// Wakes callers. When a batch brings more than one reply their next calls are a burst: the
@@ -165,7 +168,7 @@ impl Dispatch<'_> {
                 let received = self.received(head, size);
                 let path = received.uri().path_bytes();
                 if path.is_empty() {
-                    answer.refuse(self.inner, &invalid_uri());
+                    self.unrouted(head, size, body, answer, &invalid_uri());
                     return Ok(());
                 }
                 self.tables
@@ -175,8 +178,7 @@ impl Dispatch<'_> {
             }
         };
         let Some((entry, received)) = found else {
-            not_found(self.inner, self.tables, head.uri);
-            answer.refuse(self.inner, &Rerror::not_found());
+            self.unrouted(head, size, body, answer, &Rerror::not_found());
             return Ok(());
         };
         let received = received.unwrap_or_else(|| self.received(head, size));
@@ -194,6 +196,27 @@ impl Dispatch<'_> {
         Ok(())
     }
 
+    /// Answers a call that has no route. The peer's reply hooks see that answer as any other.
+    #[cold]
+    fn unrouted(
+        &self,
+        head: &Head<'_>,
+        size: usize,
+        body: BodyRef<'_>,
+        answer: Answer,
+        rerror: &Rerror,
+    ) {
+        if self.tables.hooks.any(slow::REPLY_HOOKS) {
+            let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+            slow::start(slow::call(job, answer, self.inner));
+            return;
+        }
+        if rerror.code() == code::NOT_FOUND {
+            not_found(self.inner, self.tables, head.uri);
+        }
+        answer.refuse(self.inner, rerror);
+    }
+
     fn run(
         &self,
         entry: &Entry<dyn CallHandler>,
@@ -202,6 +225,7 @@ impl Dispatch<'_> {
         body: BodyRef<'_>,
     ) -> Result<(), Stop> {
         let inner = self.inner;
+        let codec = ctx.body_codec();
         let mut answer = Some(answer);
         let started = entry
             .handler
@@ -213,7 +237,7 @@ impl Dispatch<'_> {
         let Some(answer) = answer else { return Ok(()) };
         match started {
             Started::Answered => {}
-            Started::Undecoded(ctx, fail) => return undecoded(inner, &ctx, answer, &fail),
+            Started::Undecoded(fail) => return undecoded(inner, codec, answer, &fail),
             Started::Pending(future) => {
                 let owed = Owed::new(inner.count_running(), answer);
                 tokio::spawn(async move { owed.settle(future.await) });
@@ -279,10 +303,10 @@ impl Dispatch<'_> {
                     push_done(&running.session().0, record, &uri, result.as_ref().err());
                 });
             }
-            Err((ctx, fail)) => {
+            Err(fail) => {
                 let rerror = fail.to_rerror();
                 push_done(self.inner, record, head.uri, Some(&rerror));
-                if ctx.body_codec() == codec::NONE {
+                if head.body_codec == codec::NONE {
                     return Err(no_codec(&rerror));
                 }
             }
@@ -296,6 +320,7 @@ impl Dispatch<'_> {
             slow::start(slow::reply(job, self.inner));
             return;
         }
+        let arrived = *self.arrived.get_or_insert_with(Instant::now);
         let delivered = self.inner.calls.deliver(head.seq, |buffer| ReplyIn {
             body_codec: head.body_codec,
             meta: if head.meta.is_empty() {
@@ -306,6 +331,7 @@ impl Dispatch<'_> {
             xfer: XferPipe::from_wire(head.xfer),
             body: keep(body, buffer),
             size,
+            arrived,
             refused: None,
         });
         match delivered {
@@ -357,12 +383,12 @@ pub(super) fn not_found(inner: &Inner, tables: &Tables, uri: &[u8]) {
 #[cold]
 pub(super) fn undecoded(
     inner: &Arc<Inner>,
-    ctx: &CallCtx,
+    codec: u8,
     answer: Answer,
     fail: &DecodeFail,
 ) -> Result<(), Stop> {
     let rerror = fail.to_rerror();
-    if ctx.body_codec() == codec::NONE {
+    if codec == codec::NONE {
         return Err(no_codec(&rerror));
     }
     answer.refuse(inner, &rerror);

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use dashmap::DashMap;
 
 use super::Session;
-use super::call::encode;
 use super::inner::Inner;
+use super::launch::encode;
 use super::push::send_ready;
 use crate::codec::ToBody;
 use crate::error::Error;
@@ -29,7 +30,13 @@ impl Hub {
         }
     }
 
-    pub(super) fn remove(&self, inner: &Inner) {
+    /// Takes a session out that has ended.
+    pub(super) fn retire(&self, inner: &Inner) {
+        inner.gone.store(true, Ordering::SeqCst);
+        self.remove(inner);
+    }
+
+    fn remove(&self, inner: &Inner) {
         self.sessions
             .remove_if(&inner.id(), |_, there| there.number == inner.number);
     }
@@ -59,6 +66,10 @@ impl fmt::Debug for Hub {
 }
 
 impl Inner {
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst)
+    }
+
     /// Gives the session another name.
     pub(super) fn set_id(self: &Arc<Self>, id: &str) {
         if &*self.id() == id {
@@ -67,8 +78,12 @@ impl Inner {
         let hub = self.shared.hub();
         hub.remove(self);
         self.replace_id(id.into());
-        if !self.is_closed() {
+        if !self.is_gone() {
             hub.insert(self);
+            // It may have ended meanwhile, and looked for itself before it was there.
+            if self.is_gone() {
+                hub.remove(self);
+            }
         }
     }
 }

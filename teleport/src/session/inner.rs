@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use bytes::{Bytes, BytesMut};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::Session;
@@ -67,8 +68,12 @@ pub(crate) struct Inner {
     reason: OnceLock<String>,
     /// The bytes that the task holds of messages not read to their end.
     pub(super) unread: AtomicUsize,
+    /// Where the session's tasks run; its handles may be used elsewhere.
+    pub(super) runtime: Handle,
     /// Whether the sweeper knows this session.
     pub(super) swept: AtomicBool,
+    /// The session left the table of its peer for good.
+    pub(super) gone: AtomicBool,
     pub(super) stalled: Mutex<super::sweep::Stall>,
 }
 
@@ -132,7 +137,9 @@ impl Inner {
             done: Notify::new(),
             reason: OnceLock::new(),
             unread: AtomicUsize::new(0),
+            runtime: Handle::current(),
             swept: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             stalled: Mutex::new(super::sweep::Stall::default()),
         }
     }
@@ -335,6 +342,21 @@ impl Inner {
                 self.remote
             ))),
         }
+    }
+
+    /// Hands over the replies that the read loop has collected, if this is its thread.
+    pub(super) fn flush_batch(&self) {
+        batch::with(self.number, |buffer| {
+            if !buffer.is_empty() {
+                if self.put(buffer, None, When::Now).is_err() {
+                    tracing::debug!(
+                        remote = %self.remote,
+                        "replies were lost: the connection is closed"
+                    );
+                }
+                buffer.clear();
+            }
+        });
     }
 
     /// Packs a reply: into the batch of the read loop if it is made in place, else by the queue.

@@ -4,7 +4,9 @@
 //! in an error. Nothing is put together while nobody listens.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::message::{Head, Meta, meta};
 use crate::rerror::Rerror;
@@ -60,6 +62,7 @@ pub(super) struct Record {
     uri: String,
     seq: String,
     started: Option<Instant>,
+    ended: Option<Instant>,
     sent: usize,
     received: usize,
     detail: String,
@@ -79,6 +82,7 @@ impl Record {
             uri: printable(head.uri),
             seq: printable(head.seq),
             started: (style.count_time || !style.slow.is_zero()).then(Instant::now),
+            ended: None,
             sent: if inbound { 0 } else { size },
             received: if inbound { size } else { 0 },
             detail: String::new(),
@@ -89,6 +93,11 @@ impl Record {
 
     pub(super) fn set_sent(&mut self, size: usize) {
         self.sent = size;
+    }
+
+    /// Sets when the work was over, if not just now.
+    pub(super) fn set_ended(&mut self, ended: Instant) {
+        self.ended = Some(ended);
     }
 
     pub(super) fn set_received(&mut self, size: usize) {
@@ -126,7 +135,12 @@ impl Record {
 
     /// Writes the line.
     pub(super) fn write(self, remote: &Address, error: Option<&Rerror>) {
-        let cost = self.started.map(|started| started.elapsed());
+        let ended = self.ended;
+        let cost = self.started.map(|started| {
+            ended
+                .unwrap_or_else(Instant::now)
+                .saturating_duration_since(started)
+        });
         let slow = !self.style.slow.is_zero() && cost.is_some_and(|c| c >= self.style.slow);
         let pace = match (slow, cost.is_some()) {
             (true, _) => " (slow)",

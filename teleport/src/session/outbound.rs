@@ -141,6 +141,7 @@ impl Outbound {
         if state.closed {
             return Err(Closed);
         }
+        let before = state.len;
         let mut cx = Context::from_waker(Waker::noop());
         let idle = state.len == 0 && !state.stuck;
         let after = if idle && state.promise == Promise::None && when == When::Now {
@@ -171,6 +172,11 @@ impl Outbound {
             }
         };
         self.queued.store(state.len, Ordering::Relaxed);
+        let room = (before >= self.soft && state.len < self.soft) || state.closed;
+        drop(state);
+        if room {
+            self.room.notify_waiters();
+        }
         Ok(after)
     }
 
@@ -230,6 +236,8 @@ impl Outbound {
         // What a broken stream says to its shutdown interests nobody.
         let _ = ready!(Pin::new(&mut state.write).poll_shutdown(cx));
         state.close();
+        // Handles of the session may live on; the connection must not.
+        state.write = Box::new(tokio::io::sink());
         drop(state);
         self.room.notify_waiters();
         Poll::Ready(())

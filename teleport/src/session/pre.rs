@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::call::encode_with;
 use super::inner::Inner;
+use super::launch::encode_with;
 use super::{Session, task};
 use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
@@ -18,8 +18,8 @@ use crate::swap::Swap;
 /// A connection before its read loop starts: the plugins of the peer may exchange messages on it
 /// that no handler sees, and refuse it.
 ///
-/// Messages are at most 16 KiB here, and all of this may take at most the peer's
-/// `handshake_timeout`.
+/// Messages are at most the peer's `handshake_message_limit` here, 16 KiB unless it is set, and all
+/// of this may take at most its `handshake_timeout`.
 pub struct PreSession {
     shared: Arc<Shared>,
     socket: Socket,
@@ -113,7 +113,7 @@ impl PreSession {
     ///
     /// # Errors
     ///
-    /// The connection failed or was closed, or its bytes are no message of at most 16 KiB.
+    /// The connection failed or was closed, or its bytes are no message, or one that is too large here.
     ///
     /// # Cancel safety
     ///

@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 
 use super::Session;
-use super::call::{Options, encode, next_seq, wait_for_room};
 use super::caller::Request;
 use super::inner::Payload;
+use super::launch::{encode, next_seq, wait_for_room};
 use super::log::{self, Kind, Record};
+use super::options::Options;
 use super::outbound::When;
 use crate::codec::ToBody;
 use crate::context::WriteCtx;
@@ -62,9 +63,9 @@ impl<'a, A: ToBody> Push<'a, A> {
         self
     }
 
-    /// Sets the codec of the body; the peer's default codec, if it is not set.
+    /// Sets the codec of the body; the peer's default codec, if it is not set or 0.
     pub fn body_codec(mut self, codec: u8) -> Self {
-        self.options.codec = codec;
+        self.options.set_codec(codec);
         self
     }
 
@@ -105,6 +106,10 @@ pub struct PushFuture<'a, A> {
     state: State<'a, A>,
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "boxing the push would cost every one an allocation"
+)]
 enum State<'a, A> {
     New(Push<'a, A>),
     Slow(BoxFuture<'static, Result<(), Error>>),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
 use super::answer::{Answer, Owed, deliver};
 use super::calls::{ReplyBytes, ReplyIn};
@@ -14,7 +15,7 @@ use super::dispatch::{invalid_uri, no_codec, not_found, push_done, stray};
 use super::inner::{Inner, Payload};
 use super::log::Record;
 use crate::codec::{self, BodyRef};
-use crate::context::{CallCtx, PreCtx, PushCtx, ReadCtx, Received, WriteCtx};
+use crate::context::{Answered, CallCtx, PreCtx, PushCtx, ReadCtx, Received, WriteCtx};
 use crate::message::{Header, Meta, Mtype, Seq, Uri};
 use crate::plugin::{FlatHooks, Hooks};
 use crate::private::ReplyBody;
@@ -22,6 +23,8 @@ use crate::rerror::Rerror;
 use crate::router::handler::{BoxFuture, CallHandler, CallOutcome, PushHandler, PushOutcome};
 use crate::router::{Entry, RunMode, Tables};
 use crate::xfer::XferPipe;
+
+pub(super) const REPLY_HOOKS: Hooks = Hooks::PRE_WRITE_REPLY.union(Hooks::POST_WRITE_REPLY);
 
 /// A message that is on its way through plugins.
 pub(super) struct Job {
@@ -67,15 +70,15 @@ pub(super) fn call(job: Job, answer: Answer, inner: &Arc<Inner>) -> BoxFuture<'s
             p.post_read_call_header(c)
         });
         if let Err(rerror) = checked.await {
-            return reply_error(&inner, hooks, &mut owed, rerror).await;
+            return reply_error(&inner, hooks, &mut owed, ctx, rerror).await;
         }
         let path = ctx.uri().path_bytes();
         if path.is_empty() {
-            return reply_error(&inner, hooks, &mut owed, invalid_uri()).await;
+            return reply_error(&inner, hooks, &mut owed, ctx, invalid_uri()).await;
         }
         let Some(entry) = tables.calls.find(path).cloned() else {
             not_found(&inner, &tables, ctx.uri().as_bytes());
-            return reply_error(&inner, hooks, &mut owed, Rerror::not_found()).await;
+            return reply_error(&inner, hooks, &mut owed, ctx, Rerror::not_found()).await;
         };
         handle_call(&inner, &entry, ctx, &mut owed).await;
     })
@@ -104,7 +107,7 @@ async fn handle_call(
         p.pre_read_call_body(c)
     });
     if let Err(rerror) = checked.await {
-        return reply_error(inner, hooks, owed, rerror).await;
+        return reply_error(inner, hooks, owed, ctx, rerror).await;
     }
     let codecs = &inner.env().codecs;
     let arg = match entry
@@ -119,23 +122,30 @@ async fn handle_call(
                 drop(owed.answer());
                 return;
             }
-            return reply_error(inner, hooks, owed, rerror).await;
+            return reply_error(inner, hooks, owed, ctx, rerror).await;
         }
     };
     let checked = hooks.run(Hooks::POST_READ_CALL_BODY, &mut ctx, |p, c| {
         p.post_read_call_body(c)
     });
     if let Err(rerror) = checked.await {
-        return reply_error(inner, hooks, owed, rerror).await;
+        return reply_error(inner, hooks, owed, ctx, rerror).await;
     }
+    // A handler that panics takes its context along.
+    let hooked = hooks.any(REPLY_HOOKS);
+    let uri = hooked.then(|| ctx.uri().clone());
     let ctx = CallCtx::new(ctx.into_parts().0);
-    let (ctx, result): CallOutcome = if entry.mode == RunMode::Blocking {
+    let (mut ctx, result): CallOutcome = if entry.mode == RunMode::Blocking {
         let entry = Arc::clone(entry);
         on_blocking_thread(move || entry.handler.run(ctx, arg)).await
     } else {
         entry.handler.run(ctx, arg).await
     };
-    reply_result(inner, hooks, owed, ctx.as_ref(), result).await;
+    let call = match &mut ctx {
+        Some(ctx) => hooked.then(|| Answered::new(ctx)),
+        None => uri.map(Answered::lost),
+    };
+    reply_result(inner, hooks, owed, ctx.as_ref(), call, result).await;
 }
 
 /// Runs a handler on a thread that may block.
@@ -171,28 +181,38 @@ async fn read_on(inner: &Arc<Inner>, tables: &Tables, ctx: &ReadCtx) -> bool {
     }
 }
 
-async fn reply_error(inner: &Arc<Inner>, hooks: &FlatHooks, owed: &mut Owed, rerror: Rerror) {
-    reply_result(inner, hooks, owed, None, Err(rerror)).await;
+/// Answers a call that did not get as far as its handler.
+async fn reply_error(
+    inner: &Arc<Inner>,
+    hooks: &FlatHooks,
+    owed: &mut Owed,
+    mut ctx: ReadCtx,
+    rerror: Rerror,
+) {
+    let call = hooks.any(REPLY_HOOKS).then(|| Answered::new(&mut ctx));
+    reply_result(inner, hooks, owed, None, call, Err(rerror)).await;
 }
 
-/// Sends the outcome of a call, with the reply hooks of its route around it.
+/// Sends the outcome of a call, with the reply hooks of its route around it; `call` is there if
+/// there are any.
 async fn reply_result(
     inner: &Arc<Inner>,
     hooks: &FlatHooks,
     owed: &mut Owed,
     ctx: Option<&CallCtx>,
+    call: Option<Answered>,
     result: Result<Box<dyn ReplyBody>, Rerror>,
 ) {
     let Some(mut answer) = owed.answer() else {
         return;
     };
-    if !hooks.any(Hooks::PRE_WRITE_REPLY.union(Hooks::POST_WRITE_REPLY)) {
+    let Some(call) = call else {
         match result {
             Ok(mut body) => answer.send(inner, ctx, Ok(&mut *body)),
             Err(rerror) => answer.send(inner, ctx, Err(rerror)),
         }
         return;
-    }
+    };
     let (codec, body, error) = match result {
         Ok(body) => encode(inner, ctx, body),
         Err(rerror) => (codec::NONE, Bytes::new(), Some(rerror)),
@@ -210,7 +230,7 @@ async fn reply_result(
         xfer: answer.pipe(ctx.map_or(&[], |ctx| ctx.added_xfer().ids())),
     };
     let session = super::Session(Arc::clone(inner));
-    let mut write = WriteCtx::new(session, header, body);
+    let mut write = WriteCtx::new(session, header, body).answering(call);
     let run = hooks.run(Hooks::PRE_WRITE_REPLY, &mut write, |p, c| {
         p.pre_write_reply(c)
     });
@@ -234,6 +254,10 @@ async fn reply_result(
         }
     }
     answer.log(inner, error.as_ref());
+    if hooks.any(Hooks::POST_WRITE_REPLY) {
+        // What a hook sends now must not overtake the reply.
+        inner.flush_batch();
+    }
     let run = hooks.run(Hooks::POST_WRITE_REPLY, &mut write, |p, c| {
         p.post_write_reply(c)
     });
@@ -365,6 +389,7 @@ pub(super) fn reply(job: Job, inner: &Arc<Inner>) -> BoxFuture<'static, ()> {
         if !read_on(&inner, &tables, &ctx).await {
             return;
         }
+        let arrived = Instant::now();
         let refused = reply_hooks(&tables.hooks, &mut ctx).await.err();
         let seq: Seq = ctx.seq().clone();
         let (received, body) = ctx.into_parts();
@@ -375,6 +400,7 @@ pub(super) fn reply(job: Job, inner: &Arc<Inner>) -> BoxFuture<'static, ()> {
             xfer: XferPipe::from_wire(received.xfer().ids()),
             body: ReplyBytes::Shared(body),
             size: received.size(),
+            arrived,
             refused,
         });
         match delivered {

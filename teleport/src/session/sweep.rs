@@ -53,7 +53,7 @@ impl Sweeper {
             state.next = Some(at);
             let shared = Arc::downgrade(&inner.shared);
             let wake = Arc::clone(&self.wake);
-            tokio::spawn(async move { run(shared, wake).await });
+            inner.runtime.spawn(run(shared, wake));
         } else if state.next.is_none_or(|next| at < next) {
             state.next = Some(at);
             drop(state);

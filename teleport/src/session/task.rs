@@ -22,7 +22,7 @@ use super::dispatch::{Dispatch, SHARE_FROM, Stop, Wakers};
 use super::inner::{Inner, LOOK_OUT};
 use super::log;
 use super::outbound::When;
-use super::scratch::{self, READ_LEN};
+use super::scratch;
 use crate::codec::BodyRef;
 use crate::plugin::Hooks;
 use crate::proto::Unpack;
@@ -99,7 +99,7 @@ async fn finish(inner: Arc<Inner>) {
         inner.out.close();
         tracing::warn!(remote = %inner.remote, "the other end did not read what was left for it");
     }
-    inner.shared.hub().remove(&inner);
+    inner.shared.hub().retire(&inner);
     let reason = inner.close_reason().unwrap_or_default();
     tracing::debug!(remote = %inner.remote, local = %inner.local, reason, "session closed");
     let mut session = Session(Arc::clone(&inner));
@@ -226,9 +226,8 @@ impl Task {
         cx: &mut Context<'_>,
         budget: &mut Budget,
     ) -> Poll<Result<TakenOut, Stop>> {
-        let frame = self.unpack.frame_len(&self.rest).unwrap_or(0);
-        if self.rest.len() >= SMALL_REST || frame > READ_LEN {
-            return self.read_behind(cx, frame, budget);
+        if self.rest.len() >= SMALL_REST {
+            return self.read_behind(cx, budget);
         }
         let mut buffer = scratch::take_read();
         let kept = self.rest.len();
@@ -262,13 +261,17 @@ impl Task {
     fn read_behind(
         &mut self,
         cx: &mut Context<'_>,
-        frame: usize,
         budget: &mut Budget,
     ) -> Poll<Result<TakenOut, Stop>> {
-        let wanted = frame.saturating_sub(self.rest.len());
-        let step = self.rest.len().max(READ_LEN);
-        self.rest
-            .reserve(if wanted == 0 { step } else { wanted.min(step) });
+        let frame = self.unpack.frame_len(&self.rest).unwrap_or(0);
+        if self.rest.capacity() == self.rest.len() {
+            let doubled = self.rest.len().saturating_mul(2);
+            let whole = (frame > self.rest.len()).then_some(frame);
+            let room = whole.map_or(doubled, |whole| whole.min(doubled));
+            let mut larger = BytesMut::with_capacity(room);
+            larger.extend_from_slice(&self.rest);
+            self.rest = larger;
+        }
         match ready!(tokio_util::io::poll_read_buf(
             Pin::new(&mut self.read),
             cx,
@@ -324,6 +327,7 @@ impl Task {
             tables: &tables,
             logging: log::enabled(),
             wakers: Wakers::new(inner),
+            arrived: None,
         };
         let mut used = 0;
         let taken = loop {

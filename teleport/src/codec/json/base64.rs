@@ -1,21 +1,22 @@
 //! Base64 with the standard alphabet and padding: Go's form of byte strings in JSON.
 
-use bytes::{BufMut, BytesMut};
+use super::super::number::Sink;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-pub(super) fn put(dst: &mut BytesMut, src: &[u8]) {
-    dst.reserve(src.len().div_ceil(3).saturating_mul(4));
+pub(super) fn put(dst: &mut impl Sink, src: &[u8]) {
     for chunk in src.chunks(3) {
         let bits = chunk
             .iter()
             .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
             << (8 * (3 - chunk.len()));
-        for place in 0..4 {
+        let mut letters = [0; 4];
+        for (place, slot) in letters.iter_mut().enumerate() {
             let index = (bits >> (18 - 6 * place)) & 63;
             let letter = ALPHABET.get(index as usize).copied().unwrap_or(b'=');
-            dst.put_u8(if place > chunk.len() { b'=' } else { letter });
+            *slot = if place > chunk.len() { b'=' } else { letter };
         }
+        dst.put(&letters);
     }
 }
 
@@ -70,6 +71,8 @@ fn value(letter: u8) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+
     use super::*;
 
     fn text(src: &[u8]) -> String {

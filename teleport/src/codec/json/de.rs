@@ -4,15 +4,25 @@
 //! a zero instead of `null`, the declared name of a struct's key instead of one in another case,
 //! and bytes instead of base64. The wrappers hold no data of the input and vanish in optimised
 //! code.
+//!
+//! serde_json refuses a `null` or a string where it was asked for something else, so it is asked
+//! for whatever there is. Only numbers are asked for by their type, which decides how they are
+//! parsed; their `null` is caught by asking for an option first.
+
+mod byte_seq;
+mod fields;
+mod number;
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, Error as _, IgnoredAny, MapAccess, SeqAccess,
     Unexpected, VariantAccess, Visitor,
 };
 
+use self::byte_seq::ByteSeq;
+use self::fields::Fields;
+use self::number::{Number, OrZero};
 use super::super::zero::{Nothing, Zero};
 use super::base64;
 
@@ -40,10 +50,6 @@ impl<D> Lenient<D> {
 enum Due {
     Any,
     Bool,
-    Signed,
-    Unsigned,
-    F32,
-    F64,
     Char,
     Str,
     Bytes,
@@ -56,10 +62,30 @@ enum Due {
 macro_rules! due {
     ($($method:ident $due:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            let Self { inner, rules } = self;
-            inner.$method(Wrap { visitor, rules, due: Due::$due })
+            self.whatever(Due::$due, visitor)
         })*
     };
+}
+
+macro_rules! numbers {
+    ($($method:ident $number:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+            self.inner.deserialize_option(OrZero { visitor, number: Number::$number })
+        })*
+    };
+}
+
+impl<D> Lenient<D> {
+    fn whatever<'de, V: Visitor<'de>>(self, due: Due, visitor: V) -> Result<V::Value, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        self.inner.deserialize_any(Wrap {
+            visitor,
+            rules: self.rules,
+            due,
+        })
+    }
 }
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
@@ -67,20 +93,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
 
     due! {
         deserialize_any Any
-        deserialize_option Any
         deserialize_bool Bool
-        deserialize_i8 Signed
-        deserialize_i16 Signed
-        deserialize_i32 Signed
-        deserialize_i64 Signed
-        deserialize_i128 Signed
-        deserialize_u8 Unsigned
-        deserialize_u16 Unsigned
-        deserialize_u32 Unsigned
-        deserialize_u64 Unsigned
-        deserialize_u128 Unsigned
-        deserialize_f32 F32
-        deserialize_f64 F64
         deserialize_char Char
         deserialize_str Str
         deserialize_string Str
@@ -88,6 +101,30 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
         deserialize_byte_buf Bytes
         deserialize_seq Seq
         deserialize_map Map
+    }
+
+    numbers! {
+        deserialize_i8 I8
+        deserialize_i16 I16
+        deserialize_i32 I32
+        deserialize_i64 I64
+        deserialize_i128 I128
+        deserialize_u8 U8
+        deserialize_u16 U16
+        deserialize_u32 U32
+        deserialize_u64 U64
+        deserialize_u128 U128
+        deserialize_f32 F32
+        deserialize_f64 F64
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let Self { inner, rules } = self;
+        inner.deserialize_option(Wrap {
+            visitor,
+            rules,
+            due: Due::Any,
+        })
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -124,52 +161,25 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Lenient<D> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let Self { inner, rules } = self;
-        inner.deserialize_tuple(
-            len,
-            Wrap {
-                visitor,
-                rules,
-                due: Due::Tuple(len),
-            },
-        )
+        self.whatever(Due::Tuple(len), visitor)
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _: &'static str,
         len: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let Self { inner, rules } = self;
-        inner.deserialize_tuple_struct(
-            name,
-            len,
-            Wrap {
-                visitor,
-                rules,
-                due: Due::Tuple(len),
-            },
-        )
+        self.whatever(Due::Tuple(len), visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let Self { inner, rules } = self;
-        let due = Due::Struct(fields);
-        inner.deserialize_struct(
-            name,
-            fields,
-            Wrap {
-                visitor,
-                rules,
-                due,
-            },
-        )
+        self.whatever(Due::Struct(fields), visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -252,17 +262,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
         visit_bool(bool)
         visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128)
         visit_u8(u8) visit_u16(u16) visit_u32(u32) visit_u64(u64) visit_u128(u128)
-        visit_f32(f32) visit_char(char) visit_byte_buf(Vec<u8>)
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<V::Value, E> {
-        if matches!(self.due, Due::F32) && value.abs() > f64::from(f32::MAX) {
-            return Err(E::invalid_value(
-                Unexpected::Float(value),
-                &"a 32-bit float",
-            ));
-        }
-        self.visitor.visit_f64(value)
+        visit_f32(f32) visit_f64(f64) visit_char(char) visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8])
+        visit_byte_buf(Vec<u8>)
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<V::Value, E> {
@@ -283,20 +284,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
         match self.due {
             Due::Bytes | Due::Seq => self.base64(value.as_bytes()),
             _ => self.visitor.visit_string(value),
-        }
-    }
-
-    fn visit_bytes<E: de::Error>(self, value: &[u8]) -> Result<V::Value, E> {
-        match self.due {
-            Due::Bytes => self.base64(value),
-            _ => self.visitor.visit_bytes(value),
-        }
-    }
-
-    fn visit_borrowed_bytes<E: de::Error>(self, value: &'de [u8]) -> Result<V::Value, E> {
-        match self.due {
-            Due::Bytes => self.base64(value),
-            _ => self.visitor.visit_borrowed_bytes(value),
         }
     }
 
@@ -324,9 +311,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
         match self.due {
             Due::Any => visitor.visit_unit(),
             Due::Bool => visitor.visit_bool(false),
-            Due::Signed => visitor.visit_i64(0),
-            Due::Unsigned => visitor.visit_u64(0),
-            Due::F32 | Due::F64 => visitor.visit_f64(0.0),
             Due::Char => visitor.visit_char('\0'),
             Due::Str => visitor.visit_borrowed_str(""),
             Due::Bytes => visitor.visit_borrowed_bytes(b""),
@@ -338,6 +322,9 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        if matches!(self.due, Due::Bool | Due::Char | Due::Str | Due::Map) {
+            return Err(A::Error::invalid_type(Unexpected::Seq, &self));
+        }
         self.visitor.visit_seq(Lenient {
             inner,
             rules: self.rules,
@@ -345,21 +332,13 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let rules = self.rules;
         match self.due {
-            Due::Struct(fields) => self.visitor.visit_map(Fields {
-                inner,
-                rules: self.rules,
-                keys: Keys {
-                    fields,
-                    next: 0,
-                    seen: 0,
-                },
-                filling: false,
-            }),
-            _ => self.visitor.visit_map(Lenient {
-                inner,
-                rules: self.rules,
-            }),
+            Due::Struct(fields) => self.visitor.visit_map(Fields::new(inner, rules, fields)),
+            Due::Any | Due::Map => self.visitor.visit_map(Lenient { inner, rules }),
+            Due::Bool | Due::Char | Due::Str | Due::Bytes | Due::Seq | Due::Tuple(_) => {
+                Err(A::Error::invalid_type(Unexpected::Map, &self))
+            }
         }
     }
 
@@ -470,262 +449,5 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Lenient<A> {
                 due: Due::Struct(fields),
             },
         )
-    }
-}
-
-/// The entries of an object that becomes a struct.
-struct Fields<A> {
-    inner: A,
-    rules: Rules,
-    keys: Keys,
-    /// The input is at its end, and the fields it lacked follow.
-    filling: bool,
-}
-
-/// Which declared field a key means.
-struct Keys {
-    fields: &'static [&'static str],
-    /// Where the next key is expected: writers keep the order.
-    next: usize,
-    /// The fields that came, by their place; those behind the 128th are not followed.
-    seen: u128,
-}
-
-impl Keys {
-    fn bit(index: usize) -> u128 {
-        u32::try_from(index)
-            .ok()
-            .and_then(|index| 1_u128.checked_shl(index))
-            .unwrap_or(0)
-    }
-
-    /// The declared name that the key means, if it is not spelt so itself.
-    fn declared(&mut self, key: &str) -> Option<&'static str> {
-        if self
-            .fields
-            .get(self.next)
-            .is_some_and(|field| *field == key)
-        {
-            self.seen |= Self::bit(self.next);
-            self.next += 1;
-            return None;
-        }
-        if let Some(index) = self.fields.iter().position(|field| *field == key) {
-            self.seen |= Self::bit(index);
-            self.next = index + 1;
-            return None;
-        }
-        let (index, field) = self
-            .fields
-            .iter()
-            .enumerate()
-            .find(|(_, field)| field.eq_ignore_ascii_case(key))?;
-        let bit = Self::bit(index);
-        if self.seen & bit != 0 {
-            return None;
-        }
-        self.seen |= bit;
-        self.next = index + 1;
-        Some(field)
-    }
-
-    fn next_missing(&mut self) -> Option<&'static str> {
-        let (index, field) = self
-            .fields
-            .iter()
-            .enumerate()
-            .find(|(index, _)| Self::bit(*index) & !self.seen != 0)?;
-        self.seen |= Self::bit(index);
-        Some(field)
-    }
-}
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, A::Error> {
-        let mut seed = Some(seed);
-        if !self.filling {
-            let key = KeySeed {
-                seed: &mut seed,
-                keys: &mut self.keys,
-            };
-            if let Some(key) = self.inner.next_key_seed(key)? {
-                return Ok(Some(key));
-            }
-        }
-        if !self.rules.fill {
-            return Ok(None);
-        }
-        self.filling = true;
-        match (self.keys.next_missing(), seed) {
-            (Some(field), Some(seed)) => seed
-                .deserialize(de::value::BorrowedStrDeserializer::new(field))
-                .map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
-        if self.filling {
-            return seed.deserialize(Zero::new());
-        }
-        self.inner.next_value_seed(Lenient {
-            inner: seed,
-            rules: self.rules,
-        })
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        self.inner.size_hint()
-    }
-}
-
-struct KeySeed<'a, K> {
-    seed: &'a mut Option<K>,
-    keys: &'a mut Keys,
-}
-
-impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<'_, K> {
-    type Value = K::Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<K::Value, D::Error> {
-        match self.seed.take() {
-            Some(seed) => seed.deserialize(KeyReader {
-                inner,
-                keys: self.keys,
-            }),
-            None => Err(D::Error::custom("a key was read twice")),
-        }
-    }
-}
-
-struct KeyReader<'a, D> {
-    inner: D,
-    keys: &'a mut Keys,
-}
-
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for KeyReader<'_, D> {
-    type Error = D::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_identifier(KeyVisitor {
-            visitor,
-            keys: self.keys,
-        })
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
-        ignored_any
-    }
-}
-
-struct KeyVisitor<'a, V> {
-    visitor: V,
-    keys: &'a mut Keys,
-}
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for KeyVisitor<'_, V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.visitor.expecting(f)
-    }
-
-    fn visit_str<E: de::Error>(self, key: &str) -> Result<V::Value, E> {
-        match self.keys.declared(key) {
-            Some(field) => self.visitor.visit_borrowed_str(field),
-            None => self.visitor.visit_str(key),
-        }
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<V::Value, E> {
-        match self.keys.declared(key) {
-            Some(field) => self.visitor.visit_borrowed_str(field),
-            None => self.visitor.visit_borrowed_str(key),
-        }
-    }
-
-    fn visit_string<E: de::Error>(self, key: String) -> Result<V::Value, E> {
-        match self.keys.declared(&key) {
-            Some(field) => self.visitor.visit_borrowed_str(field),
-            None => self.visitor.visit_string(key),
-        }
-    }
-}
-
-/// The bytes of a base64 text, for elements that ask for a byte and for nothing else.
-struct ByteSeq<'a, E> {
-    bytes: std::slice::Iter<'a, u8>,
-    asked: bool,
-    error: PhantomData<fn() -> E>,
-}
-
-impl<'a, E> ByteSeq<'a, E> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes: bytes.iter(),
-            asked: false,
-            error: PhantomData,
-        }
-    }
-}
-
-impl<'de, E: de::Error> SeqAccess<'de> for ByteSeq<'_, E> {
-    type Error = E;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, E> {
-        let byte = self.bytes.next();
-        if byte.is_none() && !self.asked {
-            // An empty text too must be refused where the elements are no bytes.
-            seed.deserialize(Byte {
-                byte: 0,
-                error: PhantomData,
-            })?;
-            return Ok(None);
-        }
-        self.asked = true;
-        byte.map(|byte| {
-            seed.deserialize(Byte {
-                byte: *byte,
-                error: PhantomData,
-            })
-        })
-        .transpose()
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.bytes.len())
-    }
-}
-
-struct Byte<E> {
-    byte: u8,
-    error: PhantomData<fn() -> E>,
-}
-
-impl<'de, E: de::Error> Deserializer<'de> for Byte<E> {
-    type Error = E;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, E> {
-        Err(E::invalid_type(Unexpected::Other("string"), &"a list"))
-    }
-
-    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
-        visitor.visit_u8(self.byte)
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier
-        ignored_any
     }
 }

@@ -1,40 +1,54 @@
 //! Writes JSON with the bytes that Go's encoder gives.
 
-use std::fmt::{self, Display};
+mod key;
+mod ready;
+
+use std::fmt::Display;
 use std::ops::Range;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use serde::ser::{self, Impossible, Serialize};
 
+use self::key::Key;
+use self::ready::ReadyText;
 use super::super::fail::Fail;
-use super::super::number::{Float, put_display, put_i64, put_json_float, put_u64};
+use super::super::number::{Float, Sink as _, put_display, put_i64, put_json_float, put_u64};
 use super::base64;
+use super::escape::{put_quoted, put_string};
+use super::out::Out;
 
 /// How serde_json hands over text that is JSON already.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 /// How serde_json hands over a number of any length.
 const NUMBER: &str = "$serde_json::private::Number";
 
+type No = Impossible<(), Fail>;
+
 /// Writes one value.
 pub(super) struct Serializer<'a> {
-    dst: &'a mut BytesMut,
+    dst: Out<'a>,
 }
 
 impl<'a> Serializer<'a> {
     pub(super) fn new(dst: &'a mut BytesMut) -> Self {
-        Self { dst }
+        Self { dst: Out::new(dst) }
+    }
+
+    /// Hands over the last of the text.
+    pub(super) fn finish(mut self) {
+        self.dst.flush();
     }
 
     fn float<F: Float>(&mut self, number: F) -> Result<(), Fail> {
         check_finite(number)?;
-        put_json_float(self.dst, number);
+        put_json_float(&mut self.dst, number);
         Ok(())
     }
 
     /// Opens `{"variant":` and what the variant holds.
     fn variant(&mut self, name: &str, open: u8) {
         self.dst.put_u8(b'{');
-        put_string(self.dst, name);
+        put_string(&mut self.dst, name);
         self.dst.put_u8(b':');
         self.dst.put_u8(open);
     }
@@ -51,7 +65,7 @@ fn check_finite<F: Float>(number: F) -> Result<(), Fail> {
 macro_rules! integers {
     ($($method:ident($ty:ty) $put:ident)*) => {
         $(fn $method(self, value: $ty) -> Result<(), Fail> {
-            $put(self.dst, value.into());
+            $put(&mut self.dst, value.into());
             Ok(())
         })*
     };
@@ -80,17 +94,17 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), Fail> {
-        put_display(self.dst, value);
+        put_display(&mut self.dst, value);
         Ok(())
     }
 
     fn serialize_u128(self, value: u128) -> Result<(), Fail> {
-        put_display(self.dst, value);
+        put_display(&mut self.dst, value);
         Ok(())
     }
 
     fn serialize_bool(self, value: bool) -> Result<(), Fail> {
-        self.dst.put_slice(if value { b"true" } else { b"false" });
+        self.dst.put(if value { b"true" } else { b"false" });
         Ok(())
     }
 
@@ -103,18 +117,18 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
     }
 
     fn serialize_char(self, value: char) -> Result<(), Fail> {
-        put_string(self.dst, value.encode_utf8(&mut [0; 4]));
+        put_string(&mut self.dst, value.encode_utf8(&mut [0; 4]));
         Ok(())
     }
 
     fn serialize_str(self, value: &str) -> Result<(), Fail> {
-        put_string(self.dst, value);
+        put_string(&mut self.dst, value);
         Ok(())
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Result<(), Fail> {
         self.dst.put_u8(b'"');
-        base64::put(self.dst, value);
+        base64::put(&mut self.dst, value);
         self.dst.put_u8(b'"');
         Ok(())
     }
@@ -128,7 +142,7 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
     }
 
     fn serialize_unit(self) -> Result<(), Fail> {
-        self.dst.put_slice(b"null");
+        self.dst.put(b"null");
         Ok(())
     }
 
@@ -161,7 +175,7 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
         value: &T,
     ) -> Result<(), Fail> {
         self.dst.put_u8(b'{');
-        put_string(self.dst, variant);
+        put_string(&mut self.dst, variant);
         self.dst.put_u8(b':');
         value.serialize(&mut *self)?;
         self.dst.put_u8(b'}');
@@ -245,7 +259,7 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        put_quoted(self.dst, value)
+        put_quoted(&mut self.dst, value)
     }
 }
 
@@ -266,7 +280,7 @@ impl List<'_, '_> {
     }
 
     fn close(self) {
-        self.ser.dst.put_slice(self.close);
+        self.ser.dst.put(self.close);
     }
 }
 
@@ -313,13 +327,15 @@ enum FieldsKind {
 impl Fields<'_, '_> {
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Fail> {
         if self.kind == FieldsKind::Ready {
-            return value.serialize(ReadyText { dst: self.ser.dst });
+            return value.serialize(ReadyText {
+                dst: &mut self.ser.dst,
+            });
         }
         if !self.first {
             self.ser.dst.put_u8(b',');
         }
         self.first = false;
-        put_string(self.ser.dst, key);
+        put_string(&mut self.ser.dst, key);
         self.ser.dst.put_u8(b':');
         value.serialize(&mut *self.ser)
     }
@@ -327,7 +343,7 @@ impl Fields<'_, '_> {
     fn close(self) {
         match self.kind {
             FieldsKind::Struct => self.ser.dst.put_u8(b'}'),
-            FieldsKind::Variant => self.ser.dst.put_slice(b"}}"),
+            FieldsKind::Variant => self.ser.dst.put(b"}}"),
             FieldsKind::Ready => {}
         }
     }
@@ -387,7 +403,9 @@ impl ser::SerializeMap for Map<'_, '_> {
         }
         self.first = false;
         let start = self.ser.dst.len();
-        key.serialize(Key { dst: self.ser.dst })?;
+        key.serialize(Key {
+            dst: &mut self.ser.dst,
+        })?;
         let end = self.ser.dst.len();
         if let Some(order) = &mut self.order {
             order.entries.push(Entry {
@@ -413,7 +431,7 @@ impl ser::SerializeMap for Map<'_, '_> {
 
     fn end(self) -> Result<(), Fail> {
         if let Some(order) = self.order {
-            order.sort(self.ser.dst);
+            order.sort(self.ser.dst.flush());
         }
         self.ser.dst.put_u8(b'}');
         Ok(())
@@ -441,304 +459,6 @@ impl Order {
             sorted.extend_from_slice(dst.get(entry.whole.clone()).unwrap_or_default());
         }
         dst.truncate(self.start);
-        dst.put_slice(&sorted);
-    }
-}
-
-/// Writes a key: strings, and what has a short text, in quotes.
-struct Key<'a> {
-    dst: &'a mut BytesMut,
-}
-
-macro_rules! key_texts {
-    ($($method:ident($ty:ty))*) => {
-        $(fn $method(self, value: $ty) -> Result<(), Fail> {
-            put_quoted(self.dst, &value)
-        })*
-    };
-}
-
-macro_rules! no_keys {
-    ($($method:ident($($ty:ty),*) -> $ok:ty;)*) => {
-        $(fn $method(self, $(_: $ty),*) -> Result<$ok, Fail> {
-            Err(Fail::other(KEY))
-        })*
-    };
-}
-
-const KEY: &str = "a map key must be a string or a number";
-
-type No = Impossible<(), Fail>;
-
-impl ser::Serializer for Key<'_> {
-    type Ok = ();
-    type Error = Fail;
-    type SerializeSeq = No;
-    type SerializeTuple = No;
-    type SerializeTupleStruct = No;
-    type SerializeTupleVariant = No;
-    type SerializeMap = No;
-    type SerializeStruct = No;
-    type SerializeStructVariant = No;
-
-    key_texts! {
-        serialize_bool(bool) serialize_char(char)
-        serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
-        serialize_i128(i128)
-        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
-        serialize_u128(u128)
-    }
-
-    no_keys! {
-        serialize_bytes(&[u8]) -> ();
-        serialize_none() -> ();
-        serialize_unit() -> ();
-        serialize_unit_struct(&'static str) -> ();
-        serialize_seq(Option<usize>) -> No;
-        serialize_tuple(usize) -> No;
-        serialize_tuple_struct(&'static str, usize) -> No;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
-        serialize_map(Option<usize>) -> No;
-        serialize_struct(&'static str, usize) -> No;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
-    }
-
-    fn serialize_f32(self, value: f32) -> Result<(), Fail> {
-        check_finite(value)?;
-        put_quoted(self.dst, &value)
-    }
-
-    fn serialize_f64(self, value: f64) -> Result<(), Fail> {
-        check_finite(value)?;
-        put_quoted(self.dst, &value)
-    }
-
-    fn serialize_str(self, value: &str) -> Result<(), Fail> {
-        put_string(self.dst, value);
-        Ok(())
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<(), Fail> {
-        self.serialize_str(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), Fail> {
-        Err(Fail::other(KEY))
-    }
-
-    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        put_quoted(self.dst, value)
-    }
-}
-
-/// Writes the one string of a value that is JSON already, escaped as Go escapes it.
-struct ReadyText<'a> {
-    dst: &'a mut BytesMut,
-}
-
-macro_rules! not_ready {
-    ($($method:ident($($ty:ty),*) -> $ok:ty;)*) => {
-        $(fn $method(self, $(_: $ty),*) -> Result<$ok, Fail> {
-            Err(Fail::other("raw JSON must be a string"))
-        })*
-    };
-}
-
-impl ser::Serializer for ReadyText<'_> {
-    type Ok = ();
-    type Error = Fail;
-    type SerializeSeq = No;
-    type SerializeTuple = No;
-    type SerializeTupleStruct = No;
-    type SerializeTupleVariant = No;
-    type SerializeMap = No;
-    type SerializeStruct = No;
-    type SerializeStructVariant = No;
-
-    not_ready! {
-        serialize_bool(bool) -> ();
-        serialize_i8(i8) -> ();
-        serialize_i16(i16) -> ();
-        serialize_i32(i32) -> ();
-        serialize_i64(i64) -> ();
-        serialize_u8(u8) -> ();
-        serialize_u16(u16) -> ();
-        serialize_u32(u32) -> ();
-        serialize_u64(u64) -> ();
-        serialize_f32(f32) -> ();
-        serialize_f64(f64) -> ();
-        serialize_char(char) -> ();
-        serialize_bytes(&[u8]) -> ();
-        serialize_none() -> ();
-        serialize_unit() -> ();
-        serialize_unit_struct(&'static str) -> ();
-        serialize_unit_variant(&'static str, u32, &'static str) -> ();
-        serialize_seq(Option<usize>) -> No;
-        serialize_tuple(usize) -> No;
-        serialize_tuple_struct(&'static str, usize) -> No;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
-        serialize_map(Option<usize>) -> No;
-        serialize_struct(&'static str, usize) -> No;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
-    }
-
-    fn serialize_str(self, value: &str) -> Result<(), Fail> {
-        let mut in_string = false;
-        let mut escaped = false;
-        let mut rest = value;
-        while let Some(letter) = rest.chars().next() {
-            let (head, tail) = rest.split_at(letter.len_utf8());
-            rest = tail;
-            if !in_string && letter.is_ascii_whitespace() {
-                continue;
-            }
-            if in_string && matches!(letter, '<' | '>' | '&' | '\u{2028}' | '\u{2029}') {
-                put_escaped(self.dst, head);
-            } else {
-                self.dst.put_slice(head.as_bytes());
-            }
-            if letter == '"' && !escaped {
-                in_string = !in_string;
-            }
-            escaped = letter == '\\' && !escaped;
-        }
-        Ok(())
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-}
-
-fn put_string(dst: &mut BytesMut, text: &str) {
-    dst.reserve(text.len() + 2);
-    dst.put_u8(b'"');
-    put_escaped(dst, text);
-    dst.put_u8(b'"');
-}
-
-fn put_quoted<T: Display + ?Sized>(dst: &mut BytesMut, value: &T) -> Result<(), Fail> {
-    dst.put_u8(b'"');
-    fmt::write(&mut Escaping { dst }, format_args!("{value}"))
-        .map_err(|_| Fail::other("a Display implementation failed"))?;
-    dst.put_u8(b'"');
-    Ok(())
-}
-
-struct Escaping<'a> {
-    dst: &'a mut BytesMut,
-}
-
-impl fmt::Write for Escaping<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        put_escaped(self.dst, text);
-        Ok(())
-    }
-}
-
-/// Appends the text with its escapes, runs of ordinary bytes at once.
-fn put_escaped(dst: &mut BytesMut, text: &str) {
-    let mut rest = text.as_bytes();
-    let mut searched = 0;
-    while let Some(at) = rest
-        .iter()
-        .skip(searched)
-        .position(|byte| needs_a_look(*byte))
-    {
-        let at = at + searched;
-        let (plain, tail) = rest.split_at(at);
-        let used = match tail {
-            // U+2028 and U+2029, the only ones of this lead byte that are escaped.
-            [0xe2, 0x80, last @ (0xa8 | 0xa9), ..] => {
-                dst.put_slice(plain);
-                dst.put_slice(if *last == 0xa8 {
-                    b"\\u2028"
-                } else {
-                    b"\\u2029"
-                });
-                3
-            }
-            [0xe2, ..] => {
-                searched = at + 1;
-                continue;
-            }
-            [byte, ..] => {
-                dst.put_slice(plain);
-                put_escape(dst, *byte);
-                1
-            }
-            [] => break,
-        };
-        rest = tail.get(used..).unwrap_or_default();
-        searched = 0;
-    }
-    dst.put_slice(rest);
-}
-
-const fn needs_a_look(byte: u8) -> bool {
-    matches!(byte, 0..=0x1f | b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2)
-}
-
-fn put_escape(dst: &mut BytesMut, byte: u8) {
-    match byte {
-        b'"' => dst.put_slice(b"\\\""),
-        b'\\' => dst.put_slice(b"\\\\"),
-        b'\n' => dst.put_slice(b"\\n"),
-        b'\r' => dst.put_slice(b"\\r"),
-        b'\t' => dst.put_slice(b"\\t"),
-        _ => {
-            dst.put_slice(b"\\u00");
-            dst.put_u8(hex(byte >> 4));
-            dst.put_u8(hex(byte & 15));
-        }
-    }
-}
-
-const fn hex(nibble: u8) -> u8 {
-    if nibble < 10 {
-        b'0' + nibble
-    } else {
-        b'a' + nibble - 10
+        dst.extend_from_slice(&sorted);
     }
 }

@@ -1,0 +1,90 @@
+//! `teleport call`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use teleport::message::{Seq, Uri};
+use teleport::session::{RawReply, Request};
+use teleport::{Caller, ErrorKind};
+use tokio::time::timeout;
+
+use crate::args::SendArgs;
+use crate::client::{self, CLOSING, Deadline};
+use crate::exit::{Failure, surroundings};
+use crate::output::Lines;
+use crate::show::{self, Summary};
+use crate::tap::Tap;
+use crate::{end, hex};
+
+pub(crate) fn run(args: &SendArgs) -> ExitCode {
+    let (lines, _) = Lines::to(io::stderr());
+    let result = client::block_on(call(args, &lines)).and_then(|reply| show(args, &reply, &lines));
+    end(result, &lines)
+}
+
+async fn call(args: &SendArgs, lines: &Lines) -> Result<RawReply, Failure> {
+    let mut request = Request::new(
+        Uri::new(args.uri.as_encoded_bytes()),
+        args.body_codec(),
+        args.read_body()?,
+    );
+    request.meta = args.metadata();
+    request.xfer.clone_from(&args.xfer.0);
+    request.seq = args
+        .seq
+        .as_ref()
+        .map(|seq| Seq::from(seq.as_encoded_bytes()));
+
+    let deadline = Deadline::after(args.timeout);
+    let tap = Tap::pushes(lines.clone(), None);
+    let peer = client::peer(args.proto, args.echo, tap, args.timeout)?;
+    let session = peer.dial(&args.addr).await?;
+    request.timeout = deadline.left();
+    let reply = session.call_raw(request).await;
+    // The other side may not let us go; what we came for is done.
+    let _ = timeout(CLOSING, session.close()).await;
+    reply.map_err(|error| match error.kind() {
+        ErrorKind::Timeout => Failure::timeout(format!(
+            "{} did not reply within {:?}",
+            args.addr,
+            args.timeout.0.unwrap_or_default()
+        )),
+        _ => error.into(),
+    })
+}
+
+fn show(args: &SendArgs, reply: &RawReply, lines: &Lines) -> Result<(), Failure> {
+    let error = reply.rerror();
+    let printed = match error {
+        None => print(args, &reply.body),
+        Some(_) => Ok(()),
+    };
+    if args.verbose {
+        lines.say(show::line(&Summary {
+            seq: reply.seq.as_bytes(),
+            codec: reply.body_codec,
+            meta: &reply.meta,
+            xfer: reply.xfer.ids(),
+            cost: reply.cost,
+        }));
+    }
+    match (error, printed) {
+        (Some(error), _) => Err(Failure::answered(error)),
+        (None, Err(error)) => Err(surroundings("cannot write to standard output", &error)),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+fn print(args: &SendArgs, body: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let written = if args.hex {
+        writeln!(out, "{}", hex::encode(body))
+    } else {
+        out.write_all(body)
+    };
+    match written.and_then(|()| out.flush()) {
+        // Whoever reads our output has had enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,70 @@
+//! `teleport listen`.
+
+use std::io;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use teleport::rerror::Rerror;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::args::{ListenArgs, Wait};
+use crate::client::{self, CLOSING, Deadline};
+use crate::end;
+use crate::exit::{Failure, surroundings};
+use crate::output::Lines;
+use crate::show;
+use crate::tap::{Count, Tap};
+
+#[derive(Serialize)]
+struct Connected<'a> {
+    connected: &'a str,
+}
+
+pub(crate) fn run(args: &ListenArgs) -> ExitCode {
+    let (lines, _) = Lines::to(io::stderr());
+    let (pushes, failure) = Lines::to(io::stdout());
+    let result = client::block_on(listen(args, &lines, &pushes, failure));
+    pushes.finish(None);
+    end(result, &lines)
+}
+
+async fn listen(
+    args: &ListenArgs,
+    lines: &Lines,
+    pushes: &Lines,
+    failure: oneshot::Receiver<io::Error>,
+) -> Result<(), Failure> {
+    let wait = args.timeout.unwrap_or(Wait(None));
+    let deadline = Deadline::after(wait);
+    let count = Count::new(args.count.unwrap_or(u64::MAX));
+    let tap = Tap::pushes(pushes.clone(), Some(count.clone()));
+    let peer = client::peer(args.proto, args.echo, tap, wait)?;
+    let session = peer.dial(&args.addr).await?;
+    lines.say(show::line(&Connected {
+        connected: &args.addr,
+    }));
+    let result = tokio::select! {
+        biased;
+        () = count.done() => Ok(()),
+        Ok(error) = failure => match error.kind() {
+            // Whoever reads our output has had enough.
+            io::ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(surroundings("cannot write to standard output", &error)),
+        },
+        () = session.closed() => Err(Failure::connection(Rerror::conn_closed(
+            session.close_reason().unwrap_or_default(),
+        ))),
+        () = deadline.over() => Err(Failure::timeout(match args.count {
+            Some(wanted) => format!(
+                "{} of {wanted} pushes came within {:?}",
+                count.printed(),
+                wait.0.unwrap_or_default()
+            ),
+            None => format!("{:?} are over", wait.0.unwrap_or_default()),
+        })),
+    };
+    // The other side may not let us go; what we came for is done.
+    let _ = timeout(CLOSING, session.close()).await;
+    result
+}

@@ -1,0 +1,140 @@
+//! `teleport push`.
+//!
+//! A push has no answer that would tell that it arrived. So this writes on the stream itself, ends
+//! it, and then waits a little for the other side to end it too: an end of the program with
+//! something unread would break the connection off, and could take the push with it.
+
+use std::io;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use teleport::message::{Message, Mtype, Seq, Uri};
+use teleport::proto::Env;
+use teleport::rerror::Rerror;
+use teleport::socket::{Family, HostPort, Socket, SocketError, SocketReader, connect_tcp};
+use teleport::xfer::XferPipe;
+use tokio::time::timeout;
+
+use crate::args::SendArgs;
+use crate::client::{self, CLOSING, Deadline};
+use crate::end;
+use crate::exit::Failure;
+use crate::output::Lines;
+use crate::show::{self, Arrival, Summary};
+
+pub(crate) fn run(args: &SendArgs) -> ExitCode {
+    let (lines, _) = Lines::to(io::stderr());
+    let result = message(args).and_then(|message| {
+        let cost = client::block_on(push(args, &message, &lines))?;
+        if args.verbose {
+            let header = &message.header;
+            lines.say(show::line(&Summary {
+                seq: header.seq.as_bytes(),
+                codec: header.body_codec,
+                meta: &header.meta,
+                xfer: header.xfer.ids(),
+                cost,
+            }));
+        }
+        Ok(())
+    });
+    end(result, &lines)
+}
+
+/// Pushes; gives how long it took until all was written.
+async fn push(args: &SendArgs, message: &Message, lines: &Lines) -> Result<Duration, Failure> {
+    let deadline = Deadline::after(args.timeout);
+    let socket = connect(args, deadline).await?;
+    let (reader, mut writer) = socket.split();
+
+    let started = Instant::now();
+    let mut reading = pin!(read_on(reader, lines));
+    let mut writing = pin!(async {
+        writer.write_message(message).await?;
+        let cost = started.elapsed();
+        writer.shutdown().await.map_err(SocketError::from)?;
+        Ok::<_, Failure>(cost)
+    });
+    let mut read = None;
+    let cost = loop {
+        tokio::select! {
+            biased;
+            written = &mut writing => break written?,
+            end = &mut reading, if read.is_none() => read = Some(end),
+            () = deadline.over() => return Err(too_slow(args, "did not read the push")),
+        }
+    };
+    let read = match read {
+        Some(end) => end,
+        None => timeout(CLOSING, reading).await.unwrap_or(Ok(())),
+    };
+    read.map(|()| cost)
+}
+
+fn message(args: &SendArgs) -> Result<Message, Failure> {
+    let uri = Uri::new(args.uri.as_encoded_bytes());
+    let seq = match &args.seq {
+        Some(seq) => Seq::from(seq.as_encoded_bytes()),
+        None => Seq::from_counter(0),
+    };
+    let xfer = XferPipe::from_ids(&args.xfer.0).map_err(|e| Failure::Usage(e.to_string()))?;
+    let mut message = Message::new(Mtype::PUSH, uri, args.read_body()?)
+        .with_seq(seq)
+        .with_body_codec(args.body_codec())
+        .with_xfer(xfer);
+    message.header.meta = args.metadata();
+    Ok(message)
+}
+
+async fn connect(args: &SendArgs, deadline: Deadline) -> Result<Socket, Failure> {
+    let target = HostPort::parse(&args.addr).map_err(|e| Failure::Usage(e.to_string()))?;
+    let stream = tokio::select! {
+        biased;
+        stream = connect_tcp(&target, Family::Any) => stream,
+        () = deadline.over() => return Err(too_slow(args, "did not answer")),
+    };
+    let stream = stream.map_err(|error| {
+        let reason = format!("cannot dial {}: {error}", args.addr);
+        Failure::connection(Rerror::dial_failed(reason))
+    })?;
+    Ok(Socket::new(
+        stream,
+        &*args.proto.proto(),
+        Arc::new(Env::default()),
+    ))
+}
+
+fn too_slow(args: &SendArgs, what: &str) -> Failure {
+    let time = args.timeout.0.unwrap_or_default();
+    Failure::timeout(format!("{} {what} within {time:?}", args.addr))
+}
+
+/// Reads until the other side ends, and prints the pushes that come.
+async fn read_on(mut reader: SocketReader, lines: &Lines) -> Result<(), Failure> {
+    loop {
+        let message = match reader.read_message().await {
+            Ok(Some(message)) if message.header.mtype == Mtype::PUSH => message,
+            Ok(Some(_)) => continue,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let reason = format!("the connection with the other side broke: {error}");
+                return Err(Failure::connection(Rerror::conn_closed(reason)));
+            }
+        };
+        let header = &message.header;
+        let line = show::line(&Arrival {
+            kind: "push",
+            uri: header.uri.as_bytes(),
+            seq: header.seq.as_bytes(),
+            codec: header.body_codec,
+            meta: &header.meta,
+            xfer: header.xfer.ids(),
+            body: &message.body,
+        });
+        if let Some(room) = lines.put(line) {
+            room.await;
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Getting a call under way: at once if nothing stands in the way, else by way of the plugins that
+//! have a say, or when there is room.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
+
+use super::Session;
+use super::calls::NotTaken;
+use super::inner::{Inner, LOOK_STATE, Payload};
+use super::log::{self, Kind, Record};
+use super::options::Options;
+use super::outbound::When;
+use super::waiting::Waiting;
+use crate::codec::{Codecs, ToBody};
+use crate::context::WriteCtx;
+use crate::error::{Error, ErrorKind};
+use crate::message::{Header, Mtype, Seq};
+use crate::plugin::Hooks;
+use crate::router::handler::BoxFuture;
+
+/// How a call got under way.
+pub(super) enum Launch {
+    Done(Result<Waiting, Error>),
+    /// A plugin has a say, or there is no room; the body is encoded already.
+    Slow(BoxFuture<'static, Result<Waiting, Error>>),
+}
+
+pub(super) fn next_seq(inner: &Inner) -> Seq {
+    Seq::from_counter(inner.next_counter())
+}
+
+/// Makes a call as far as it goes without waiting.
+pub(super) fn launch<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+    seq: &Seq,
+    waker: Option<Waker>,
+) -> Launch {
+    let inner = &session.0;
+    if !inner.is_open() {
+        return Launch::Done(Err(session.closed_error()));
+    }
+    let hooked = inner
+        .shared
+        .router()
+        .load()
+        .hooks
+        .any(Hooks::PRE_WRITE_CALL.union(Hooks::POST_WRITE_CALL));
+    if hooked || inner.out.is_full() || log::enabled() {
+        return match slow_parts(session, options, body, seq) {
+            Ok((header, body)) => Launch::Slow(Box::pin(launch_slow(
+                session.clone(),
+                header,
+                body,
+                options.timeout,
+            ))),
+            Err(error) => Launch::Done(Err(error)),
+        };
+    }
+    Launch::Done(launch_now(session, options, body, seq, waker))
+}
+
+fn launch_now<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+    seq: &Seq,
+    waker: Option<Waker>,
+) -> Result<Waiting, Error> {
+    let inner = &session.0;
+    let waiting = take_in(inner, seq, waker, options.timeout)?;
+    let meta = options.meta.encoded();
+    let head = options.head(Mtype::CALL, seq, &meta);
+    match body.as_bytes() {
+        Some(bytes) => inner.send(&head, Payload::Bytes(bytes), When::Now)?,
+        None => {
+            let codecs = &inner.env().codecs;
+            let mut encode = |dst: &mut BytesMut| body.encode_body(codecs, options.codec, dst);
+            inner.send(&head, Payload::Encode(&mut encode), When::Now)?
+        }
+    };
+    Ok(waiting)
+}
+
+/// Takes a place for a reply.
+fn take_in(
+    inner: &Arc<Inner>,
+    seq: &Seq,
+    waker: Option<Waker>,
+    timeout: Option<Duration>,
+) -> Result<Waiting, Error> {
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let key = match seq.counter() {
+        Some(counter) => inner.calls.insert(counter, waker, deadline),
+        None => inner.calls.insert_text(seq.clone(), waker, deadline),
+    };
+    let key = key.map_err(|why| not_taken(inner, seq, why))?;
+    let waiting = Waiting {
+        inner: Arc::clone(inner),
+        key: Some(key),
+        timeout,
+        record: None,
+    };
+    if let Some(deadline) = deadline {
+        inner.shared.sweeper().watch(inner, Some(deadline));
+    }
+    if inner.paused.load(Ordering::Acquire) {
+        // The reply can only be read if reading goes on.
+        inner.look(LOOK_STATE);
+    }
+    Ok(waiting)
+}
+
+#[cold]
+fn not_taken(inner: &Arc<Inner>, seq: &Seq, why: NotTaken) -> Error {
+    match why {
+        NotTaken::Closed => Session(Arc::clone(inner)).closed_error(),
+        NotTaken::Full => Error::new(
+            ErrorKind::Busy,
+            format!(
+                "{} calls of this session wait for their replies",
+                inner.bounds.in_flight
+            ),
+        ),
+        NotTaken::SeqInFlight => Error::new(
+            ErrorKind::Busy,
+            format!("a call with the sequence text {seq} is in flight already"),
+        ),
+    }
+}
+
+fn slow_parts<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+    seq: &Seq,
+) -> Result<(Header, Bytes), Error> {
+    let header = options.header(Mtype::CALL, seq.clone())?;
+    Ok((header, encode(&session.0, options.codec, body)?))
+}
+
+/// Encodes a body apart from its message.
+pub(super) fn encode<A: ToBody + ?Sized>(
+    inner: &Inner,
+    codec: u8,
+    body: &A,
+) -> Result<Bytes, Error> {
+    encode_with(&inner.env().codecs, codec, body)
+}
+
+pub(super) fn encode_with<A: ToBody + ?Sized>(
+    codecs: &Codecs,
+    codec: u8,
+    body: &A,
+) -> Result<Bytes, Error> {
+    if let Some(bytes) = body.as_bytes() {
+        return Ok(bytes.clone());
+    }
+    let mut bytes = BytesMut::new();
+    body.encode_body(codecs, codec, &mut bytes)
+        .map_err(Error::encode)?;
+    Ok(bytes.freeze())
+}
+
+/// Makes a call when there is room, by way of the plugins that have a say, with its log line.
+async fn launch_slow(
+    session: Session,
+    header: Header,
+    body: Bytes,
+    timeout: Option<Duration>,
+) -> Result<Waiting, Error> {
+    let inner = &session.0;
+    let tables = inner.shared.router().tables();
+    let hooks = &tables.hooks;
+    let mut write = WriteCtx::new(session.clone(), header, body);
+    hooks
+        .run(Hooks::PRE_WRITE_CALL, &mut write, |p, c| {
+            p.pre_write_call(c)
+        })
+        .await
+        .map_err(Error::refused)?;
+    wait_for_room(inner, timeout).await?;
+    let (header, body) = write.parts();
+    let mut waiting = take_in(inner, &header.seq, None, timeout)?;
+    let style = inner.shared.log_style();
+    header.with_head(|head| {
+        let mut record =
+            log::enabled().then(|| Box::new(Record::new(Kind::CallLaunch, style, head, body, 0)));
+        let size = inner.send(head, Payload::Bytes(body), When::Now)?;
+        if let Some(record) = &mut record {
+            record.set_sent(size);
+        }
+        waiting.record = record;
+        Ok::<_, Error>(())
+    })?;
+    let run = hooks.run(Hooks::POST_WRITE_CALL, &mut write, |p, c| {
+        p.post_write_call(c)
+    });
+    if let Err(rerror) = run.await {
+        tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after a call");
+    }
+    Ok(waiting)
+}
+
+/// Waits until the outbound queue takes more, at most as long as the call may take.
+pub(super) async fn wait_for_room(
+    inner: &Arc<Inner>,
+    timeout: Option<Duration>,
+) -> Result<(), Error> {
+    if inner.out.is_full() {
+        inner.shared.sweeper().watch(inner, None);
+        let room = inner.out.wait_for_room();
+        match timeout {
+            None => room.await,
+            Some(timeout) => tokio::time::timeout(timeout, room).await.map_err(|_| {
+                let text = format!("the other end read nothing for {timeout:?}; nothing was sent");
+                Error::new(ErrorKind::Timeout, text)
+            })?,
+        }
+    }
+    if inner.is_open() {
+        Ok(())
+    } else {
+        Err(Session(Arc::clone(inner)).closed_error())
+    }
+}

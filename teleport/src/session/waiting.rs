@@ -1,0 +1,89 @@
+//! A call that was sent, until its reply is there.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::Session;
+use super::calls::{Ended, Key, ReplyIn};
+use super::inner::{Inner, LOOK_STATE};
+use super::log::Record;
+use crate::error::{Error, ErrorKind};
+use crate::rerror::Rerror;
+
+/// A call that was sent and waits for its reply. Dropping it frees its place.
+pub(super) struct Waiting {
+    pub(super) inner: Arc<Inner>,
+    pub(super) key: Option<Key>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) record: Option<Box<Record>>,
+}
+
+impl Waiting {
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<ReplyIn, Error>> {
+        let Some(key) = &self.key else {
+            return Poll::Ready(Err(Error::closed("the call was awaited after its end")));
+        };
+        let result = ready!(self.inner.calls.poll(key, cx));
+        self.key = None;
+        self.inner.call_is_over();
+        let result = result.map_err(|ended| self.ended(ended));
+        if let Some(record) = self.record.take() {
+            self.log(*record, &result);
+        }
+        Poll::Ready(result)
+    }
+
+    #[cold]
+    fn ended(&self, ended: Ended) -> Error {
+        match ended {
+            Ended::Closed => Session(Arc::clone(&self.inner)).closed_error(),
+            Ended::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled"),
+            Ended::TimedOut => {
+                let timeout = self.timeout.unwrap_or_default();
+                Error::new(
+                    ErrorKind::Timeout,
+                    format!("no reply came within {timeout:?}"),
+                )
+            }
+        }
+    }
+
+    #[cold]
+    fn log(&self, mut record: Record, result: &Result<ReplyIn, Error>) {
+        match result {
+            Ok(reply) => {
+                record.set_received(reply.size);
+                record.set_ended(reply.arrived);
+                record.add_parts("recv", &reply.meta, reply.body.as_slice());
+                let rerror = reply
+                    .refused
+                    .clone()
+                    .or_else(|| Rerror::from_meta(&reply.meta));
+                record.write(&self.inner.remote, rerror.as_ref());
+            }
+            Err(error) => {
+                let rerror = Rerror::new(-1, error.to_string(), "");
+                record.write(&self.inner.remote, Some(&rerror));
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.inner.calls.remove(&key);
+            self.inner.call_is_over();
+        }
+    }
+}
+
+impl Inner {
+    /// A closing session waits for its calls.
+    fn call_is_over(&self) {
+        if !self.is_open() {
+            self.look(LOOK_STATE);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The command line. A mistake on it ends the program with exit code 2, and so does an option
+//! whose feature is not built yet.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use teleport_tests::standard::Options;
+
+/// The standard peer of the recorded conversations, as a server; with `dial` as a client.
+///
+/// The server prints the bound address as its first line and serves until SIGINT or SIGTERM.
+#[derive(Debug, Parser)]
+#[command(name = "conformance-peer", version)]
+pub(crate) struct Args {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: String,
+
+    #[command(flatten)]
+    pub(crate) features: Features,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Connects a client, which is told its calls on standard input
+    ///
+    /// One JSON object a line: {"uri":"/math/add","arg":[1,2],"codec":"json","meta":[["k","v"]],
+    /// "xfer":[109],"seq":"x"}; all but "uri" may be missing. "codec" is json (the default),
+    /// protobuf, plain, form, or an id. "xfer" has filter ids, outermost first. "arg" is any JSON
+    /// for json and form; a text for plain, and for an id that no codec has, which sends it as it
+    /// is; for protobuf {"a":..,"b":..} to /test/div and /test/pb_add. No "arg", or null, is an
+    /// empty body; "arg_hex" in its place is the body itself.
+    ///
+    /// Calls are made one after the other. Each prints one line, flushed at once: {"result":..},
+    /// {"result_hex":".."}, or {"error":{"code":..,"message":..,"reason":..}}; errors of this end,
+    /// such as a lost connection (102) or a reply that is not what the route answers with (400),
+    /// look the same. The result of a standard route is read as what that route answers with, a
+    /// protobuf one is shown as {"a":..,"b":..}; of any other route as what the codec says. Bytes
+    /// that are neither JSON nor UTF-8 appear as "result_hex", and so does protobuf of unknown
+    /// type. An empty body of unknown type is null.
+    ///
+    /// Each push prints {"type":"push","uri":..,"seq":..,"codec":..,"meta":[[k,v]..],"xfer":[ids],
+    /// "body":..} with the body as it came, or "body_hex" where it is not UTF-8.
+    ///
+    /// At the end of input, and when nothing was pushed for 100 ms more, the connection is closed
+    /// in order, and the exit code is 0; it is 1 when there was no connection.
+    #[command(verbatim_doc_comment)]
+    Dial {
+        /// The address to connect to
+        #[arg(value_name = "ADDR")]
+        address: String,
+    },
+}
+
+/// What a standard peer is to be.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Features {
+    /// The protocol
+    #[arg(long, value_enum, default_value_t = ProtoName::Raw, global = true)]
+    proto: ProtoName,
+
+    /// Speak websocket at this path (not built yet)
+    #[arg(long, value_name = "PATH", global = true)]
+    ws: Option<String>,
+
+    /// The subprotocol of the websocket (not built yet)
+    #[arg(long, value_enum, global = true)]
+    sub: Option<SubName>,
+
+    /// Want, or as a client send, this text before anything else (not built yet)
+    #[arg(long, value_name = "TEXT", global = true)]
+    auth: Option<String>,
+
+    /// Match paths in upper and lower case alike
+    #[arg(long, global = true)]
+    ignore_case: bool,
+
+    /// The longest life of a call, such as 200ms (not built yet)
+    #[arg(long, value_name = "TIME", global = true)]
+    context_age: Option<String>,
+
+    /// The longest life of a connection, such as 700ms (not built yet)
+    #[arg(long, value_name = "TIME", global = true)]
+    session_age: Option<String>,
+
+    /// The largest message in bytes
+    #[arg(long, value_name = "BYTES", global = true)]
+    limit: Option<usize>,
+
+    /// Answer heartbeats (not built yet)
+    #[arg(long, global = true)]
+    pong: bool,
+
+    /// Push a text to /push/status of every connection, once, after a call
+    #[arg(long, global = true)]
+    push_after_call: bool,
+
+    /// Have handlers of unknown calls and pushes in place of the routes
+    #[arg(long, global = true)]
+    unknown: bool,
+
+    /// Add the encrypted routes (not built yet)
+    #[arg(long, value_name = "KEY", global = true)]
+    secure: Option<String>,
+
+    /// Add the route whose parameters are checked (not built yet)
+    #[arg(long, global = true)]
+    bind: bool,
+
+    /// Forward unknown calls and pushes (not built yet)
+    #[arg(long, value_name = "BACKEND", global = true)]
+    proxy: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ProtoName {
+    /// The default protocol
+    Raw,
+    /// JSON frames (not built yet)
+    Json,
+    /// Protobuf frames (not built yet)
+    Pb,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SubName {
+    Json,
+    Pb,
+}
+
+impl Features {
+    /// Why the program cannot do what it is told; `None` when it can.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let asked = [
+            ("--proto json", self.proto == ProtoName::Json),
+            ("--proto pb", self.proto == ProtoName::Pb),
+            ("--ws", self.ws.is_some()),
+            ("--sub", self.sub.is_some()),
+            ("--auth", self.auth.is_some()),
+            ("--context-age", self.context_age.is_some()),
+            ("--session-age", self.session_age.is_some()),
+            ("--pong", self.pong),
+            ("--secure", self.secure.is_some()),
+            ("--bind", self.bind),
+            ("--proxy", self.proxy.is_some()),
+        ];
+        let missing: Vec<_> = asked
+            .iter()
+            .filter(|(_, asked)| *asked)
+            .map(|(name, _)| *name)
+            .collect();
+        match missing.as_slice() {
+            [] => None,
+            [one] => Some(format!("{one} is not built yet; leave it out")),
+            many => Some(format!(
+                "{} are not built yet; leave them out",
+                many.join(", ")
+            )),
+        }
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            push_after_call: self.push_after_call,
+            unknown: self.unknown,
+            ignore_case: self.ignore_case,
+            limit: self.limit,
+        }
+    }
+}

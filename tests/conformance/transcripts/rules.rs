@@ -1,0 +1,234 @@
+//! What binds us in a recording: what is built, who is played, and where we may differ.
+//!
+//! These differences are allowed, and no others:
+//!
+//! | what | why |
+//! |---|---|
+//! | the reason of an error 400 for a body that does not decode, of an error 500 for a result that does not encode | decoders and encoders explain themselves in words of their own; that there is no codec of an id, or no valid uri, has one wording |
+//! | the reason of an error 500 that starts with `runtime error:` | the panic text of Go's runtime |
+//! | the bytes of a frame through gzip; what is inside must be the same | compressors differ |
+//! | a call whose reply does not decode fails (rows 16 and 17) | the original reports success, or never ends |
+//! | the text of an error is that of its own reply (row 18) | the original lets later replies overwrite it |
+//! | an error that cannot be read is an error of whatever code and text (row 29) | the original makes it code 0 without a text |
+//! | a zero field that was left out reads as zero (row 31) | the original's test program kept an older value |
+//!
+//! Addresses vary too, but no route that is built answers with one.
+
+use serde_json::Value;
+use teleport::codec::{BodyRef, Codecs, FromBody};
+use teleport::message::{Mtype, Uri};
+use teleport_tests::standard::Note;
+use teleport_tests::standard::Options;
+use teleport_tests::standard::call::{Kind, kind_of_arg};
+use teleport_tests::vectors::{Check, Miss, same};
+
+use super::script::{End, Frame, Script, What};
+
+/// How a transcript is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Server,
+    Client,
+    Both,
+}
+
+/// What tells in the setup of an end, or at the start of a name, that a feature takes part.
+const MISSING: [(&str, &[&str], &[&str]); 8] = [
+    ("the websocket", &["websocket", "ws plugin"], &["q_"]),
+    ("the auth plugin", &["auth plugin"], &["g_auth"]),
+    (
+        "the heartbeat plugin",
+        &["heartbeat", "ping plugin", "pong plugin"],
+        &["h_heartbeat"],
+    ),
+    ("the secure plugin", &["secure"], &["i_"]),
+    ("the proxy plugin", &["proxy"], &["j_proxy"]),
+    ("the binder plugin", &["binder", "/bind/"], &["u_binder"]),
+    (
+        "the age of contexts and sessions",
+        &["context age", "session age", "connection age", "age of"],
+        &["s_context_age", "t_connection_age"],
+    ),
+    ("redialling", &["redial"], &["u_redial"]),
+];
+
+/// Why a transcript cannot be played yet; `None` when it can, also when its setup is unheard of.
+pub(super) fn not_built(transcript: &Value) -> Option<String> {
+    let field = |name: &str| transcript[name].as_str().unwrap_or_default().to_lowercase();
+    match field("proto").as_str() {
+        "raw" => {}
+        other => return Some(format!("the protocol {other} is not built yet")),
+    }
+    let setups = field("server_setup") + "\n" + &field("client_setup");
+    let name = field("name");
+    let missing = MISSING.iter().find(|(_, marks, names)| {
+        marks.iter().any(|mark| setups.contains(mark))
+            || names.iter().any(|start| name.starts_with(start))
+    });
+    missing.map(|(what, ..)| format!("{what}: not built yet"))
+}
+
+/// Who of the two ends is ours to play.
+pub(super) fn sides(script: &Script) -> Vec<Side> {
+    let is_made = |setup: &str| setup.contains("hand-made") || setup.contains("handmade");
+    match (is_made(&script.server_setup), is_made(&script.client_setup)) {
+        (false, false) => vec![Side::Server, Side::Client, Side::Both],
+        (false, true) => vec![Side::Server],
+        (true, false) => vec![Side::Client],
+        (true, true) => Vec::new(),
+    }
+}
+
+/// What a setup asks of a standard peer.
+pub(super) fn options(setup: &str) -> Options {
+    let has = |texts: &[&str]| texts.iter().any(|text| setup.contains(text));
+    Options {
+        push_after_call: has(&["once after"]),
+        unknown: has(&[
+            "unknown-call",
+            "unknown call",
+            "unknown-push",
+            "unknown push",
+        ]),
+        ignore_case: has(&["ignorecase", "ignore-case", "ignore case"]),
+        limit: limit(setup),
+    }
+}
+
+/// The first number behind the word limit.
+fn limit(setup: &str) -> Option<usize> {
+    let (_, rest) = setup.split_once("limit")?;
+    let from = rest.find(|c: char| c.is_ascii_digit())?;
+    let digits = &rest[from..];
+    let to = digits
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(digits.len());
+    digits[..to].parse().ok()
+}
+
+/// Whether a frame cannot be answered, but ends the connection.
+pub(super) fn ends_the_connection(frame: &Frame) -> bool {
+    match frame.mtype {
+        Mtype::REPLY => false,
+        Mtype::CALL | Mtype::PUSH => {
+            let is_typed = !matches!(kind_of_arg(&frame.uri), Kind::Bytes | Kind::Any);
+            frame.body_codec == 0 && !frame.body.is_empty() && is_typed
+        }
+        _ => true,
+    }
+}
+
+/// The pushes that the handlers of an end have to have seen.
+pub(super) fn notes_due(script: &Script, of: End, options: &Options) -> Vec<Note> {
+    let from = match of {
+        End::Server => End::Client,
+        End::Client => End::Server,
+    };
+    let frames = script.events.iter().filter_map(|event| match &event.what {
+        What::Frame(frame) if event.from == from && frame.mtype == Mtype::PUSH => Some(frame),
+        _ => None,
+    });
+    frames
+        .filter_map(|frame| {
+            let uri = Uri::new(&frame.uri);
+            let path = match options.ignore_case {
+                true => uri.path().to_lowercase(),
+                false => uri.path().to_owned(),
+            };
+            let fits = options.limit.is_none_or(|limit| frame.bytes.len() <= limit);
+            if path.is_empty() || !fits {
+                return None;
+            }
+            let text = if options.unknown {
+                frame.body.clone().into()
+            } else if path == "/push/status" {
+                let body = BodyRef::new(&frame.body);
+                String::from_body(&Codecs::default(), frame.body_codec, body)
+                    .ok()?
+                    .into()
+            } else {
+                return None;
+            };
+            Some(Note { path, text })
+        })
+        .collect()
+}
+
+/// Compares a frame of ours with the recorded one: field by field, and byte for byte where no
+/// difference is allowed.
+pub(super) fn same_frame(ours: &Frame, theirs: &Frame) -> Check {
+    let what = |field: &str| format!("{field} of {theirs}");
+    same(&what("seq"), &ours.seq, &theirs.seq)?;
+    same(&what("type"), ours.mtype, theirs.mtype)?;
+    same(&what("uri"), &ours.uri, &theirs.uri)?;
+    same(&what("codec"), ours.body_codec, theirs.body_codec)?;
+    same(&what("filters"), &ours.xfer, &theirs.xfer)?;
+    same(&what("body"), lossy(&ours.body), lossy(&theirs.body))?;
+    same(&what("body"), &ours.body, &theirs.body)?;
+    let mut in_other_words = false;
+    same(
+        &what("length of the meta"),
+        ours.meta.len(),
+        theirs.meta.len(),
+    )?;
+    for ((key, value), (due_key, due_value)) in ours.meta.iter().zip(&theirs.meta) {
+        same(&what("meta key"), lossy(key), lossy(due_key))?;
+        if key == b"X-Reply-Error" && value != due_value {
+            same_error(value, due_value)?;
+            in_other_words = true;
+        } else {
+            same(&what("meta value"), lossy(value), lossy(due_value))?;
+        }
+    }
+    let varies = in_other_words || theirs.xfer.contains(&b'g');
+    if varies {
+        return Ok(());
+    }
+    same(&what("bytes"), &ours.bytes, &theirs.bytes)
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// Compares two error texts of metadata; the reason may be in other words where that is allowed.
+pub(super) fn same_error(ours: &[u8], theirs: &[u8]) -> Check {
+    let read = |text: &[u8]| -> Result<Value, Miss> {
+        serde_json::from_slice(text)
+            .map_err(|error| format!("{:?} is no error: {error}", lossy(text)).into())
+    };
+    same_rerror(&read(ours)?, &read(theirs)?)
+}
+
+/// Compares two errors given as objects of code, message and reason.
+pub(super) fn same_rerror(ours: &Value, theirs: &Value) -> Check {
+    let text = |error: &Value, field: &str| error[field].as_str().unwrap_or_default().to_owned();
+    same("code", ours["code"].clone(), theirs["code"].clone())?;
+    same("message", text(ours, "message"), text(theirs, "message"))?;
+    let (reason, due) = (text(ours, "reason"), text(theirs, "reason"));
+    if !reason.is_empty() && is_in_words_of_go(theirs["code"].as_i64(), &due) {
+        return Ok(());
+    }
+    same("reason", reason, due)
+}
+
+/// Whether a reason was worded by Go's decoders, encoders or runtime.
+fn is_in_words_of_go(code: Option<i64>, reason: &str) -> bool {
+    let has_one_wording =
+        reason == "invalid URI for message" || reason.starts_with("unsupported codec id");
+    match code {
+        _ if reason.is_empty() || has_one_wording => false,
+        Some(400) => true,
+        Some(500) => [
+            "json:",
+            "plain codec:",
+            "form codec:",
+            "protobuf codec:",
+            "proto:",
+        ]
+        .iter()
+        .chain(&["xml:", "runtime error:"])
+        .any(|start| reason.starts_with(start)),
+        _ => false,
+    }
+}

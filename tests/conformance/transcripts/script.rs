@@ -1,0 +1,173 @@
+//! A transcript as a script: who said what, and when a stream ended.
+
+use serde_json::Value;
+use teleport::message::Mtype;
+use teleport::proto::{Env, Limits, Proto, RawProto};
+use teleport_tests::vectors::{Miss, Pairs, bytes, pairs, same, text, unhex};
+
+use crate::frames::{byte, ids, meta_of};
+
+/// One of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Client,
+    Server,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// A whole frame.
+    Frame(Frame),
+    /// Bytes that are no whole frame, or no frame.
+    Bytes(Vec<u8>),
+    /// The end of the stream.
+    Close,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) from: End,
+    /// The number of the connection, from 1 on.
+    pub(super) conn: u64,
+    pub(super) what: What,
+}
+
+/// A frame and what stands in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Frame {
+    pub(super) bytes: Vec<u8>,
+    pub(super) seq: Vec<u8>,
+    pub(super) mtype: Mtype,
+    pub(super) uri: Vec<u8>,
+    pub(super) meta: Pairs,
+    pub(super) body_codec: u8,
+    pub(super) xfer: Vec<u8>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Frame {
+    /// Reads a whole frame of the raw protocol.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+        let env = Env {
+            limits: Limits::with_message(0),
+            ..Env::default()
+        };
+        let mut unpack = RawProto.split().1;
+        let (frame, _) = unpack
+            .unpack(&env, bytes, true)
+            .map_err(|error| error.to_string())?
+            .ok_or("the frame is incomplete")?;
+        let head = &frame.head;
+        Ok(Self {
+            bytes: bytes.to_vec(),
+            seq: head.seq.to_vec(),
+            mtype: head.mtype,
+            uri: head.uri.to_vec(),
+            meta: meta_of(head),
+            body_codec: head.body_codec,
+            xfer: head.xfer.to_vec(),
+            body: frame.body.to_vec(),
+        })
+    }
+
+    /// The first value of a key of the metadata.
+    pub(super) fn meta(&self, key: &str) -> Option<&[u8]> {
+        let (_, value) = self.meta.iter().find(|(k, _)| k == key.as_bytes())?;
+        Some(value)
+    }
+
+    /// The error that a reply carries.
+    pub(super) fn error(&self) -> Option<&[u8]> {
+        self.meta("X-Reply-Error").filter(|value| !value.is_empty())
+    }
+
+    /// Checks what the recorder made of the frame against what we make of it.
+    fn is(&self, decoded: &Value) -> Result<(), Miss> {
+        let field = |name: &str| bytes(decoded, name).unwrap_or_default();
+        same("recorded seq", &self.seq[..], &field("seq")[..])?;
+        same("recorded type", self.mtype.0, byte(&decoded["mtype"])?)?;
+        same("recorded uri", &self.uri[..], &field("uri")[..])?;
+        let meta = pairs(decoded, "meta").unwrap_or_default();
+        same("recorded meta", self.meta.clone(), meta)?;
+        same(
+            "recorded codec",
+            self.body_codec,
+            byte(&decoded["body_codec"])?,
+        )?;
+        same("recorded xfer", &self.xfer[..], &ids(&decoded["xfer"])?[..])?;
+        match decoded["body_hex"].as_str() {
+            Some(hex) => same("recorded body", &self.body[..], &unhex(hex)[..]),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Display for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} {:?} {:?}",
+            self.mtype,
+            String::from_utf8_lossy(&self.seq),
+            String::from_utf8_lossy(&self.uri)
+        )
+    }
+}
+
+/// A transcript.
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) name: String,
+    pub(super) server_setup: String,
+    pub(super) client_setup: String,
+    /// What the client program saw of its calls.
+    pub(super) results: Vec<Value>,
+    pub(super) events: Vec<Event>,
+}
+
+impl Script {
+    pub(super) fn of(transcript: &Value) -> Result<Self, Miss> {
+        let setup = |name: &str| transcript[name].as_str().unwrap_or_default().to_lowercase();
+        let events = transcript["events"].as_array().ok_or("no events")?;
+        Ok(Self {
+            name: text(&transcript["name"]).to_owned(),
+            server_setup: setup("server_setup"),
+            client_setup: setup("client_setup"),
+            results: transcript["client_results"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default(),
+            events: events.iter().map(event).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn event(event: &Value) -> Result<Event, Miss> {
+    let from = match event["dir"].as_str() {
+        Some("c2s") => End::Client,
+        Some("s2c") => End::Server,
+        other => return Err(format!("unknown direction {other:?}").into()),
+    };
+    let conn = event["conn"].as_u64().unwrap_or(1);
+    let what = if event["close"] == true {
+        What::Close
+    } else {
+        let Some(hex) = event["hex"].as_str() else {
+            return Err(Miss::LeftOut(
+                "the bytes of an event are not in the file".to_owned(),
+            ));
+        };
+        let bytes = unhex(hex);
+        match Frame::read(&bytes) {
+            Ok(frame) if event["partial"] != true => {
+                if event["decoded"].is_object() {
+                    frame.is(&event["decoded"])?;
+                }
+                What::Frame(frame)
+            }
+            _ => What::Bytes(bytes),
+        }
+    };
+    Ok(Event { from, conn, what })
+}

@@ -1,0 +1,112 @@
+//! Our server, and a hand-made client that says what was recorded.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use teleport::{Peer, Session};
+use teleport_tests::standard::{self, Notes};
+use teleport_tests::vectors::{Check, Miss, same};
+
+use super::rules;
+use super::script::{End, Script, What};
+use super::wire::Wire;
+
+pub(super) async fn replay(script: &Script) -> Check {
+    let options = rules::options(&script.server_setup);
+    let notes = Notes::default();
+    let server = standard::server(&options, &notes).map_err(|error| error.to_string())?;
+    let mut conns = BTreeMap::new();
+    for event in &script.events {
+        let conn = match conns.entry(event.conn) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(new) => new.insert(Conn::open(&server, options.limit).await?),
+        };
+        match (event.from, &event.what) {
+            (End::Client, What::Frame(frame)) => {
+                conn.wire.settle().await?;
+                conn.wire.say(frame).await;
+            }
+            (End::Client, What::Bytes(bytes)) => {
+                conn.wire.settle().await?;
+                conn.wire.say_broken(bytes).await;
+            }
+            (End::Client, What::Close) => {
+                conn.wire.settle().await?;
+                // To wait for a running handler would be to miss the moment.
+                let is_idle = conn.wire.open_calls() == 0;
+                if is_idle && !conn.ended && conn.wire.rest().await? {
+                    return Err("the server closed before the client".into());
+                }
+                conn.wire.shut().await;
+                conn.client_closed = true;
+            }
+            (End::Server, What::Frame(frame)) => conn.wire.expect(frame),
+            (End::Server, What::Bytes(_)) => {
+                return Err("the recorded server said what is no frame".into());
+            }
+            (End::Server, What::Close) => {
+                conn.wire.settle().await?;
+                conn.end().await?;
+            }
+        }
+    }
+    for conn in conns.values_mut() {
+        conn.finish().await?;
+    }
+    same(
+        "pushes that the handlers saw",
+        notes.all(),
+        rules::notes_due(script, End::Server, &options),
+    )
+}
+
+struct Conn {
+    wire: Wire,
+    session: Session,
+    client_closed: bool,
+    ended: bool,
+}
+
+impl Conn {
+    async fn open(server: &Peer, limit: Option<usize>) -> Result<Self, Miss> {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let session = server
+            .serve_conn(theirs)
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            wire: Wire::new(ours, limit),
+            session,
+            client_closed: false,
+            ended: false,
+        })
+    }
+
+    /// The server has to close now: by itself after what it cannot go on after, and when the
+    /// client has closed. Else the recorded server was closed by hand.
+    async fn end(&mut self) -> Check {
+        if !self.wire.rest().await? {
+            if self.wire.is_broken() || self.client_closed {
+                return Err("the server stays open, but should close".into());
+            }
+            self.session.close().await;
+            if !self.wire.rest().await? {
+                return Err("the server was closed by hand, but its stream goes on".into());
+            }
+        }
+        self.ended = true;
+        self.session.closed().await;
+        Ok(())
+    }
+
+    /// The recording is over: nothing more may come.
+    async fn finish(&mut self) -> Check {
+        self.wire.settle().await?;
+        let ended = self.wire.rest().await?;
+        if ended && !self.ended && !self.client_closed {
+            let why = self.session.close_reason().unwrap_or_default();
+            return Err(format!("the server closed: {why}").into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! The standard peer: the server and the client that all recorded conversations were held with.
+//!
+//! The table of its routes stands in [`routes`]. Tests build it once per conversation; the program
+//! `conformance-peer` is made of it too.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use teleport::{
+    Error, Peer, PeerBuilder, Plugin, Rerror, Session, UnknownCallCtx, UnknownPushCtx, WriteCtx,
+    codec::Raw, plugins::IgnoreCase, proto::RawProto,
+};
+
+pub mod call;
+pub mod routes;
+pub mod watch;
+
+/// What the server pushes after a call, if it is to.
+pub const BROADCAST: &str = "this is a broadcast, server time: 2018-07-01 12:00:00";
+
+/// What a standard peer is to be, beside its routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Push [`BROADCAST`] to `/push/status` of every connection, once, after a call.
+    pub push_after_call: bool,
+    /// Handlers of unknown calls and pushes in place of the routes.
+    pub unknown: bool,
+    /// Paths in upper and lower case alike.
+    pub ignore_case: bool,
+    /// The largest message in bytes, if not the usual one.
+    pub limit: Option<usize>,
+}
+
+/// The pushes that the handlers of a standard peer were given, in order. Clones are the same list.
+#[derive(Clone, Debug, Default)]
+pub struct Notes(Arc<Mutex<Vec<Note>>>);
+
+/// A push as its handler saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The path.
+    pub path: String,
+    /// The argument: the text, or the body as it came.
+    pub text: Bytes,
+}
+
+impl Notes {
+    /// Notes a push.
+    pub fn add(&self, path: &str, text: impl Into<Bytes>) {
+        let note = Note {
+            path: path.to_owned(),
+            text: text.into(),
+        };
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(note);
+    }
+
+    /// What was noted so far.
+    pub fn all(&self) -> Vec<Note> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Builds the standard server.
+///
+/// # Errors
+///
+/// The options do not fit together.
+pub fn server(options: &Options, notes: &Notes) -> Result<Peer, Error> {
+    let peer = builder(options).build()?;
+    if options.unknown {
+        set_unknown(&peer, notes)?;
+    } else {
+        routes::serve(&peer, notes)?;
+    }
+    Ok(peer)
+}
+
+/// Builds the standard client; `extend` may add to it before it is built.
+///
+/// # Errors
+///
+/// The options do not fit together.
+pub fn client(
+    options: &Options,
+    notes: &Notes,
+    extend: impl FnOnce(PeerBuilder) -> PeerBuilder,
+) -> Result<Peer, Error> {
+    let peer = extend(builder(options)).build()?;
+    if options.unknown {
+        set_unknown(&peer, notes)?;
+    } else {
+        routes::attend(&peer, notes)?;
+    }
+    Ok(peer)
+}
+
+fn builder(options: &Options) -> PeerBuilder {
+    let mut builder = Peer::builder().proto(RawProto);
+    if let Some(limit) = options.limit {
+        builder = builder.message_limit(limit);
+    }
+    if options.ignore_case {
+        builder = builder.plugin(IgnoreCase::new());
+    }
+    if options.push_after_call {
+        builder = builder.plugin(PushAfterCall);
+    }
+    builder
+}
+
+fn set_unknown(peer: &Peer, notes: &Notes) -> Result<(), Error> {
+    peer.set_unknown_call(echo_unknown)?;
+    peer.set_unknown_push(NoteUnknown(notes.clone()))
+}
+
+async fn echo_unknown(ctx: &mut UnknownCallCtx) -> Result<Raw<Bytes>, Rerror> {
+    let path = ctx.path().to_owned();
+    ctx.set_meta("path", path);
+    Ok(Raw(ctx.body().clone()))
+}
+
+struct NoteUnknown(Notes);
+
+impl teleport::router::UnknownPushHandler for NoteUnknown {
+    async fn handle<'a>(&'a self, ctx: &'a mut UnknownPushCtx) -> Result<(), Rerror> {
+        self.0.add(ctx.path(), ctx.body().clone());
+        Ok(())
+    }
+}
+
+/// Pushes to each connection, once, as soon as the reply of a call is on its way.
+struct PushAfterCall;
+
+const PUSHED: &str = "conformance: pushed";
+
+#[teleport::plugin]
+impl Plugin for PushAfterCall {
+    fn name(&self) -> &str {
+        "push_after_call"
+    }
+
+    async fn post_write_reply(&self, ctx: &mut WriteCtx) -> Result<(), Rerror> {
+        for session in ctx.session().peer().sessions().all() {
+            if is_first(&session) {
+                session.push("/push/status", BROADCAST).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_first(session: &Session) -> bool {
+    session.swap_mut().insert(PUSHED, ()).is_none()
+}
