@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use super::{Shared, connect};
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
@@ -74,14 +76,14 @@ pub(super) async fn serve<L: Listener>(
         match accepted {
             Ok(stream) => {
                 pause = FIRST_PAUSE;
+                if !shared.router.load().hooks.any(Hooks::POST_ACCEPT) {
+                    // Nothing to wait for: sessions appear in the order of their connections.
+                    take(&shared, stream, &*proto).await;
+                    continue;
+                }
                 let (shared, proto) = (Arc::clone(&shared), Arc::clone(&proto));
                 let tasks = shared.tasks.clone();
-                tasks.spawn(async move {
-                    if let Err(error) = connect::accepted(&shared, stream, &*proto).await {
-                        let error = error.chain();
-                        tracing::info!(error = %error.escape_debug(), "a connection was refused");
-                    }
-                });
+                tasks.spawn(async move { take(&shared, stream, &*proto).await });
             }
             Err(error) if is_of_one_connection(&error) => {
                 tracing::debug!(%error, "a connection was gone before it was taken");
@@ -96,6 +98,17 @@ pub(super) async fn serve<L: Listener>(
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+}
+
+/// Makes a session of a connection, or says why not.
+async fn take<S>(shared: &Arc<Shared>, stream: S, proto: &dyn Proto)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    if let Err(error) = connect::accepted(shared, stream, proto).await {
+        let error = error.chain();
+        tracing::info!(error = %error.escape_debug(), "a connection was refused");
     }
 }
 

@@ -74,7 +74,8 @@ fn launch_now<A: ToBody>(
     waker: Option<Waker>,
 ) -> Result<Waiting, Error> {
     let inner = &session.0;
-    let waiting = take_in(inner, seq, waker, options.timeout)?;
+    let deadline = deadline(options.timeout);
+    let waiting = take_in(inner, seq, waker, options.timeout, deadline)?;
     let meta = options.meta.encoded();
     let head = options.head(Mtype::CALL, seq, &meta);
     match body.as_bytes() {
@@ -88,14 +89,19 @@ fn launch_now<A: ToBody>(
     Ok(waiting)
 }
 
+/// When a call is past its time; a time beyond all clocks is none.
+fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    Instant::now().checked_add(timeout?)
+}
+
 /// Takes a place for a reply.
 fn take_in(
     inner: &Arc<Inner>,
     seq: &Seq,
     waker: Option<Waker>,
     timeout: Option<Duration>,
+    deadline: Option<Instant>,
 ) -> Result<Waiting, Error> {
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let key = match seq.counter() {
         Some(counter) => inner.calls.insert(counter, waker, deadline),
         None => inner.calls.insert_text(seq.clone(), waker, deadline),
@@ -175,6 +181,7 @@ async fn launch_slow(
     body: Bytes,
     timeout: Option<Duration>,
 ) -> Result<Waiting, Error> {
+    let deadline = deadline(timeout);
     let inner = &session.0;
     let tables = inner.shared.router().tables();
     let hooks = &tables.hooks;
@@ -187,7 +194,7 @@ async fn launch_slow(
         .map_err(Error::refused)?;
     wait_for_room(inner, timeout).await?;
     let (header, body) = write.parts();
-    let mut waiting = take_in(inner, &header.seq, None, timeout)?;
+    let mut waiting = take_in(inner, &header.seq, None, timeout, deadline)?;
     let style = inner.shared.log_style();
     header.with_head(|head| {
         let mut record =

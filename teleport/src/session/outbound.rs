@@ -81,6 +81,8 @@ struct State {
     /// Bytes were written that the stream may still hold back.
     unflushed: bool,
     closed: bool,
+    /// The connection is gone, without a shutdown.
+    cut: bool,
     error: Option<io::Error>,
     /// All bytes ever written: whether it moves tells whether the other peer reads.
     written: u64,
@@ -98,6 +100,7 @@ impl Outbound {
                 promise: Promise::None,
                 unflushed: false,
                 closed: false,
+                cut: false,
                 error: None,
                 written: 0,
             }),
@@ -253,7 +256,14 @@ impl Outbound {
     /// [`close`](Self::close)s, and lets the connection go without a shutdown.
     pub(super) fn cut(&self) {
         self.close();
-        lock(&self.state).write = Box::new(tokio::io::sink());
+        let mut state = lock(&self.state);
+        state.write = Box::new(tokio::io::sink());
+        state.cut = true;
+    }
+
+    /// Whether the connection is gone without a shutdown.
+    pub(super) fn was_cut(&self) -> bool {
+        lock(&self.state).cut
     }
 
     /// The error that ended the writing.

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
 use super::Session;
 use super::batch;
@@ -38,8 +38,15 @@ const TIME_PER_WAKE: Duration = Duration::from_micros(200);
 /// A cut-off rest up to this size is put in front of the next read, rather than read on behind.
 const SMALL_REST: usize = 16 * 1024;
 
-/// How long a connection that ends may take to write what is left.
+/// How long the other end may take nothing of what is left for it when a connection ends.
 pub(super) const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// How long the other end may take to close its side after this one.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Why reading ended, when nothing is left to be read.
+const CLEAN_END: &str = "closed by the other end";
+const READ_FAILED: &str = "reading failed";
 
 struct Task {
     inner: Arc<Inner>,
@@ -84,27 +91,39 @@ pub(crate) fn start(
     let tracker = inner.shared.tasks().clone();
     tracker.spawn(async move {
         poll_fn(|cx| task.poll_caught(cx)).await;
-        drop(task);
+        let Task { read, reading, .. } = task;
         inner.unread.store(0, Ordering::Relaxed);
-        finish(inner).await;
+        finish(&inner).await;
+        if reading && !inner.out.was_cut() {
+            linger(read).await;
+        }
     });
 }
 
 /// Writes what is left, shuts the connection, and runs the last hooks.
-async fn finish(inner: Arc<Inner>) {
+async fn finish(inner: &Arc<Inner>) {
     inner.calls.close();
     if inner.is_aborted() {
         inner.out.close();
     }
-    let shutdown = poll_fn(|cx| inner.out.poll_shutdown(cx));
-    if tokio::time::timeout(LAST_WRITES, shutdown).await.is_err() {
-        inner.out.cut();
-        tracing::warn!(remote = %inner.remote, "the other end did not read what was left for it");
+    let mut written = None;
+    loop {
+        let shutdown = poll_fn(|cx| inner.out.poll_shutdown(cx));
+        if tokio::time::timeout(LAST_WRITES, shutdown).await.is_ok() {
+            break;
+        }
+        let (now, left) = inner.out.progress();
+        if written.replace(now) == Some(now) {
+            inner.out.cut();
+            let remote = &inner.remote;
+            tracing::warn!(%remote, left, "the other end did not read what was left for it");
+            break;
+        }
     }
-    inner.shared.hub().retire(&inner);
+    inner.shared.hub().retire(inner);
     let reason = inner.close_reason().unwrap_or_default();
     tracing::debug!(remote = %inner.remote, local = %inner.local, reason, "session closed");
-    let mut session = Session(Arc::clone(&inner));
+    let mut session = Session(Arc::clone(inner));
     let tables = inner.shared.router().tables();
     let hooks = tables
         .hooks
@@ -115,6 +134,17 @@ async fn finish(inner: Arc<Inner>) {
         tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after the end");
     }
     inner.finish();
+}
+
+/// Reads on, to no end, until the other end has closed its side too. A connection that is dropped
+/// with bytes unread is reset, and takes along what the other end has not read yet.
+async fn linger(mut read: Box<dyn AsyncRead + Send + Unpin>) {
+    let drain = async {
+        let mut nowhere = [0; 4096];
+        while matches!(read.read(&mut nowhere).await, Ok(n) if n > 0) {}
+    };
+    // Whoever still sends after this has been told long enough.
+    let _ = tokio::time::timeout(LINGER, drain).await;
 }
 
 impl Task {
@@ -194,7 +224,13 @@ impl Task {
 
     fn poll_reading(&mut self, cx: &mut Context<'_>) {
         if let Poll::Ready(reason) = self.read_some(cx) {
-            self.reading = false;
+            if reason == CLEAN_END || reason.starts_with(READ_FAILED) {
+                self.reading = false;
+            } else {
+                let remote = &self.inner.remote;
+                let reason = reason.escape_debug();
+                tracing::warn!(%remote, %reason, "session is closed");
+            }
             self.rest = BytesMut::new();
             self.inner.fail(reason);
         }
@@ -254,7 +290,7 @@ impl Task {
         let n = space.filled().len();
         let result = match read {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Stop(format!("reading failed: {error}")))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Stop(format!("{READ_FAILED}: {error}")))),
             Poll::Ready(Ok(())) if n == 0 => Poll::Ready(Err(self.end_of_stream())),
             Poll::Ready(Ok(())) => {
                 self.rest = BytesMut::new();
@@ -292,7 +328,7 @@ impl Task {
             cx,
             &mut self.rest
         )) {
-            Err(error) => Poll::Ready(Err(Stop(format!("reading failed: {error}")))),
+            Err(error) => Poll::Ready(Err(Stop(format!("{READ_FAILED}: {error}")))),
             Ok(0) => Poll::Ready(Err(self.end_of_stream())),
             Ok(_) if self.rest.len() < frame => Poll::Ready(Ok(Ok((Taken::All, false)))),
             Ok(_) => {
@@ -305,7 +341,7 @@ impl Task {
     #[cold]
     fn end_of_stream(&self) -> Stop {
         if self.rest.is_empty() {
-            return Stop("closed by the other end".to_owned());
+            return Stop(CLEAN_END.to_owned());
         }
         Stop(format!(
             "the stream ended within a message, after {} bytes of it",
@@ -373,9 +409,6 @@ impl Task {
                 Err(error) => break Err(broken(&error, rest)),
             }
         };
-        if let Err(Stop(reason)) = &taken {
-            tracing::warn!(remote = %inner.remote, reason, "session is closed");
-        }
         let promised = dispatch.wakers.finish();
         let buffer = batch.finish();
         if !buffer.is_empty() && inner.put(&buffer, None, When::Now).is_err() {
