@@ -43,7 +43,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ = answers.wait_for(|n| *n >= calls) => break,
             _ = tokio::signal::ctrl_c() => break,
         }
-        let text = format!("the server's time is {:?}", SystemTime::now());
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let text = format!("the server's time is {} s", now.as_secs());
         srv.sessions().broadcast("/push/status", &text).await?;
     }
     srv.sessions()
