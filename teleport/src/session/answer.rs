@@ -26,6 +26,8 @@ pub(super) struct Answer {
     seq: Seq,
     xfer: XferPipe,
     record: Option<Box<Record>>,
+    /// Whether the reply is queued beyond the hard mark too.
+    past_mark: bool,
 }
 
 /// A reply that is ready but for its bytes.
@@ -42,6 +44,7 @@ impl Answer {
             seq: Seq::from(head.seq),
             xfer: XferPipe::from_wire(head.xfer),
             record,
+            past_mark: false,
         }
     }
 
@@ -85,6 +88,13 @@ impl Answer {
         self.log(inner, Some(rerror));
     }
 
+    /// [`refuse`](Self::refuse)s for lack of room: the refusal takes its place in the queue
+    /// whatever is in it, for a task that waits would take more. The read loop sees to a bound.
+    pub(super) fn turn_away(mut self, inner: &Arc<Inner>, rerror: &Rerror) {
+        self.past_mark = true;
+        self.refuse(inner, rerror);
+    }
+
     pub(super) fn log(&mut self, inner: &Inner, error: Option<&Rerror>) {
         if let Some(record) = self.record.take() {
             record.write(&inner.remote, error);
@@ -103,23 +113,21 @@ impl Answer {
             codec,
             added: ctx.map_or(&[], |ctx| ctx.added_xfer().ids()),
         };
-        let ready = body.take_bytes();
-        let sent = catch_unwind(AssertUnwindSafe(|| match &ready {
-            Some(bytes) => self.write(inner, &draft, Payload::Bytes(bytes)),
+        let sent = match body.take_bytes() {
+            Some(bytes) => self.write(inner, &draft, Payload::Bytes(&bytes)),
             None => {
                 let codecs = &inner.env().codecs;
                 let mut encode = |dst: &mut BytesMut| body.encode(codecs, codec, dst);
                 self.write(inner, &draft, Payload::Encode(&mut encode))
             }
-        }));
+        };
         match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.kind() == ErrorKind::Closed => {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Closed => {
                 lost(inner, &self.seq);
                 Ok(())
             }
-            Ok(Err(error)) => Err(unencodable(&error)),
-            Err(panic) => Err(Rerror::internal(crate::panic_text(&*panic))),
+            Err(error) => Err(unencodable(&error)),
         }
     }
 
@@ -172,20 +180,21 @@ impl Answer {
             body_codec: draft.codec,
             xfer,
         };
+        let past_mark = self.past_mark;
         let size = match self.record.as_deref_mut() {
-            None => deliver(inner, &head, payload)?,
+            None => deliver(inner, &head, payload, past_mark)?,
             Some(record) => {
                 // The line shows the body, so it is made apart.
                 let mut bytes = BytesMut::new();
                 let body = match payload {
                     Payload::Bytes(bytes) => bytes.clone(),
                     Payload::Encode(encode) => {
-                        encode(&mut bytes).map_err(Error::encode)?;
+                        caught(|| encode(&mut bytes).map_err(Error::encode))?;
                         bytes.freeze()
                     }
                 };
                 record.add_detail("send", &head, &body);
-                deliver(inner, &head, Payload::Bytes(&body))?
+                deliver(inner, &head, Payload::Bytes(&body), past_mark)?
             }
         };
         if let Some(record) = self.record.as_deref_mut() {
@@ -197,18 +206,27 @@ impl Answer {
 
 /// Hands a reply to the batch or the queue. When the queue is at its hard mark the reply waits
 /// for room in a task of its own, and counts as a handler that runs; the read loop goes on.
+///
+/// A panic of an encoder or a filter is an error of the kind [`ErrorKind::Encode`].
 pub(super) fn deliver(
     inner: &Arc<Inner>,
     head: &Head<'_>,
     payload: Payload<'_>,
+    past_mark: bool,
 ) -> Result<usize, Error> {
-    if inner.out.queued() < inner.bounds.hard_queue {
-        return inner.send_reply(head, payload);
+    if inner.out.is_full() {
+        // Should the other end never read again, somebody has to notice.
+        inner.shared.sweeper().watch(inner, None);
+    }
+    if past_mark || inner.out.queued() < inner.bounds.hard_queue {
+        return caught(|| inner.send_reply(head, payload));
     }
     let mut buffer = BytesMut::new();
-    let body = inner
-        .pack(head, payload, &mut buffer)
-        .map_err(super::inner::pack_error)?;
+    let body = caught(|| {
+        inner
+            .pack(head, payload, &mut buffer)
+            .map_err(super::inner::pack_error)
+    })?;
     let size = buffer.len() + body.as_ref().map_or(0, Bytes::len);
     let running = inner.count_running();
     inner.runtime.spawn(async move {
@@ -220,6 +238,14 @@ pub(super) fn deliver(
         drop(running);
     });
     Ok(size)
+}
+
+/// Makes an error of a panic in code of the user's.
+fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = crate::panic_text(&*panic);
+        Err(Error::new(ErrorKind::Encode, text))
+    })
 }
 
 #[cold]

@@ -26,18 +26,21 @@ pub(super) fn open(session: u64) -> Open {
     Open { outer }
 }
 
-/// A batch that is being collected.
+/// A batch that is being collected. Dropped by a panic it is lost.
 pub(super) struct Open {
     outer: Option<Batch>,
 }
 
+impl Drop for Open {
+    fn drop(&mut self) {
+        BATCH.set(self.outer.take());
+    }
+}
+
 impl Open {
     /// Ends the collecting and hands over what there is.
-    pub(super) fn finish(mut self) -> BytesMut {
-        BATCH
-            .replace(self.outer.take())
-            .map(|batch| batch.buffer)
-            .unwrap_or_default()
+    pub(super) fn finish(self) -> BytesMut {
+        BATCH.take().map(|batch| batch.buffer).unwrap_or_default()
     }
 }
 

@@ -29,6 +29,9 @@ use crate::xfer::XferPipe;
 pub(super) const SHARE_FROM: usize = 4 * 1024;
 
 const EARLY_CALL: Hooks = Hooks::PRE_READ_HEADER.union(Hooks::POST_READ_CALL_HEADER);
+/// The least room for refusals beyond the hard mark, in bytes: those of some thousand calls.
+const LEAST_REFUSALS: usize = 1024 * 1024;
+
 const EARLY_PUSH: Hooks = Hooks::PRE_READ_HEADER.union(Hooks::POST_READ_PUSH_HEADER);
 const ANY_REPLY: Hooks = Hooks::PRE_READ_HEADER
     .union(Hooks::POST_READ_REPLY_HEADER)
@@ -149,12 +152,14 @@ impl Dispatch<'_> {
     fn call(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
         let answer = Answer::new(head, self.record(Kind::CallHandle, head, size, body));
         if let Some(rerror) = self.overload() {
-            answer.refuse(self.inner, &rerror);
-            if self.inner.out.queued() >= self.inner.bounds.hard_queue.saturating_mul(2) {
+            let bounds = &self.inner.bounds;
+            let refusals = bounds.hard_queue.max(LEAST_REFUSALS);
+            if self.inner.out.queued() >= bounds.hard_queue.saturating_add(refusals) {
                 return Err(Stop(
                     "the other end calls, but does not read the replies".to_owned(),
                 ));
             }
+            answer.turn_away(self.inner, &rerror);
             return Ok(());
         }
         if self.tables.hooks.any(EARLY_CALL) {
@@ -415,7 +420,7 @@ pub(super) fn push_done(
         (None, Some(error)) => tracing::warn!(
             remote = %inner.remote,
             uri = %log::printable(uri),
-            error = %error.to_string().escape_debug(),
+            error = %log::printable(error.to_string().as_bytes()),
             "a push was not handled"
         ),
         (None, None) => {}

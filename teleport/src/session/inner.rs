@@ -223,6 +223,15 @@ impl Inner {
         self.calls.close();
     }
 
+    /// [`fail`](Self::fail)s for something that the other end, or a plugin, did.
+    #[cold]
+    pub(super) fn broken(&self, reason: String) {
+        if !self.has_failed() {
+            tracing::warn!(remote = %self.remote, reason, "session is closed");
+        }
+        self.fail(reason);
+    }
+
     /// Ends the session at once.
     pub(crate) fn abort(&self, reason: impl Into<String>) {
         self.raise_state(ABORTED, reason);

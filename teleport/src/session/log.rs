@@ -151,7 +151,7 @@ impl Record {
             .filter(|_| self.style.count_time)
             .map(|cost| format!(" cost={cost:?}"));
         let cost = cost.unwrap_or_default();
-        let error = error.map(|e| format!(" error={}", e.to_string().escape_debug()));
+        let error = error.map(|e| format!(" error={}", printable(e.to_string().as_bytes())));
         let error = error.unwrap_or_default();
         let real = self
             .real_ip

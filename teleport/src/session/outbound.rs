@@ -250,6 +250,12 @@ impl Outbound {
         self.room.notify_waiters();
     }
 
+    /// [`close`](Self::close)s, and lets the connection go without a shutdown.
+    pub(super) fn cut(&self) {
+        self.close();
+        lock(&self.state).write = Box::new(tokio::io::sink());
+    }
+
     /// The error that ended the writing.
     pub(super) fn take_error(&self) -> Option<io::Error> {
         lock(&self.state).error.take()

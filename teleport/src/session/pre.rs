@@ -173,10 +173,10 @@ impl PreSession {
         Error::new(kind, text).with_source(error)
     }
 
-    /// Closes the connection, after what was sent.
+    /// Closes the connection, after what was sent, if the other end reads it.
     pub(crate) async fn shut(mut self) {
         // Nobody is interested in the shutdown of a connection that was refused.
-        let _ = self.socket.shutdown().await;
+        let _ = tokio::time::timeout(task::LAST_WRITES, self.socket.shutdown()).await;
     }
 
     /// Starts the read loop.

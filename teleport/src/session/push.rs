@@ -235,6 +235,7 @@ pub(super) async fn send_ready(
     body: &Bytes,
 ) -> Result<(), Error> {
     if session.0.out.is_full() {
+        session.0.shared.sweeper().watch(&session.0, None);
         let text = format!("{} does not read what is queued for it", session.0.remote);
         return Err(Error::new(crate::error::ErrorKind::Busy, text));
     }

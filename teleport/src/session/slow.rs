@@ -118,7 +118,7 @@ async fn handle_call(
         Err(fail) => {
             let rerror = fail.to_rerror();
             if ctx.body_codec() == codec::NONE {
-                inner.fail(no_codec(&rerror).0);
+                inner.broken(no_codec(&rerror).0);
                 drop(owed.answer());
                 return;
             }
@@ -175,7 +175,7 @@ async fn read_on(inner: &Arc<Inner>, tables: &Tables, ctx: &ReadCtx) -> bool {
     match checked.await {
         Ok(()) => true,
         Err(rerror) => {
-            inner.fail(format!("a plugin ended the reading: {rerror}"));
+            inner.broken(format!("a plugin ended the reading: {rerror}"));
             false
         }
     }
@@ -241,7 +241,7 @@ async fn reply_result(
     if let Some(record) = answer.record() {
         record.add_parts("send", &header.meta, body);
     }
-    match header.with_head(|head| deliver(inner, head, Payload::Bytes(body))) {
+    match header.with_head(|head| deliver(inner, head, Payload::Bytes(body), false)) {
         Ok(size) => {
             if let Some(record) = answer.record() {
                 record.set_sent(size);
@@ -360,7 +360,7 @@ async fn handle_push(
         Err(fail) => {
             let rerror = fail.to_rerror();
             if ctx.body_codec() == codec::NONE {
-                inner.fail(no_codec(&rerror).0);
+                inner.broken(no_codec(&rerror).0);
             }
             return Err(rerror);
         }

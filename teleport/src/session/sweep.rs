@@ -61,9 +61,14 @@ impl Sweeper {
         }
     }
 
-    /// Looks at all that are watched, and tells when to look again.
-    fn look(&self) -> Option<Instant> {
-        let watched = std::mem::take(&mut lock(&self.state).watched);
+    /// Looks at all that are watched, and notes when to look again.
+    fn look(&self) {
+        let watched = {
+            let mut state = lock(&self.state);
+            // Whoever comes up with a reason from now on asks for a look of its own.
+            state.next = None;
+            std::mem::take(&mut state.watched)
+        };
         let now = Instant::now();
         let mut next: Option<Instant> = None;
         let mut kept = Vec::with_capacity(watched.len());
@@ -87,16 +92,10 @@ impl Sweeper {
         }
         let mut state = lock(&self.state);
         state.watched.append(&mut kept);
-        let next = next.map(|at| at.max(now + GRAIN));
-        // Somebody may have asked for an earlier look meanwhile.
-        if let Some(asked) = state.next.filter(|asked| *asked > now) {
-            return Some(next.map_or(asked, |next| next.min(asked)));
+        if let Some(at) = next {
+            let at = at.max(now + GRAIN);
+            state.next = Some(state.next.map_or(at, |asked| asked.min(at)));
         }
-        state.next = next;
-        if next.is_none() && !state.watched.is_empty() {
-            state.next = Some(now + GRAIN);
-        }
-        state.next
     }
 
     fn next(&self) -> Option<Instant> {

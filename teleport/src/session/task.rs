@@ -7,6 +7,7 @@
 //! read first.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,8 +38,8 @@ const TIME_PER_WAKE: Duration = Duration::from_micros(200);
 /// A cut-off rest up to this size is put in front of the next read, rather than read on behind.
 const SMALL_REST: usize = 16 * 1024;
 
-/// How long a session that ends may take to write what is queued.
-const LAST_WRITES: Duration = Duration::from_secs(5);
+/// How long a connection that ends may take to write what is left.
+pub(super) const LAST_WRITES: Duration = Duration::from_secs(5);
 
 struct Task {
     inner: Arc<Inner>,
@@ -82,8 +83,9 @@ pub(crate) fn start(
     };
     let tracker = inner.shared.tasks().clone();
     tracker.spawn(async move {
-        poll_fn(|cx| task.poll_session(cx)).await;
+        poll_fn(|cx| task.poll_caught(cx)).await;
         drop(task);
+        inner.unread.store(0, Ordering::Relaxed);
         finish(inner).await;
     });
 }
@@ -96,7 +98,7 @@ async fn finish(inner: Arc<Inner>) {
     }
     let shutdown = poll_fn(|cx| inner.out.poll_shutdown(cx));
     if tokio::time::timeout(LAST_WRITES, shutdown).await.is_err() {
-        inner.out.close();
+        inner.out.cut();
         tracing::warn!(remote = %inner.remote, "the other end did not read what was left for it");
     }
     inner.shared.hub().retire(&inner);
@@ -116,6 +118,19 @@ async fn finish(inner: Arc<Inner>) {
 }
 
 impl Task {
+    /// Polls the session. Handlers and hooks answer for their panics themselves; what is left are
+    /// filters, protocols and drops of the user's: those cost their connection, and no other.
+    fn poll_caught(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.poll_session(cx)));
+        polled.unwrap_or_else(|panic| {
+            let text = crate::panic_text(&*panic);
+            let reason = format!("a panic while messages were read: {}", text.escape_debug());
+            tracing::error!(remote = %self.inner.remote, reason, "session is closed");
+            self.inner.abort(reason);
+            Poll::Ready(())
+        })
+    }
+
     fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.inner.waker.register(cx.waker());
         let attention = self.inner.take_attention();
@@ -358,6 +373,9 @@ impl Task {
                 Err(error) => break Err(broken(&error, rest)),
             }
         };
+        if let Err(Stop(reason)) = &taken {
+            tracing::warn!(remote = %inner.remote, reason, "session is closed");
+        }
         let promised = dispatch.wakers.finish();
         let buffer = batch.finish();
         if !buffer.is_empty() && inner.put(&buffer, None, When::Now).is_err() {

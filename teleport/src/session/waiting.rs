@@ -75,6 +75,10 @@ impl Drop for Waiting {
         if let Some(key) = self.key.take() {
             self.inner.calls.remove(&key);
             self.inner.call_is_over();
+            if let Some(record) = self.record.take() {
+                let rerror = Rerror::new(-1, "the call was dropped before its reply came", "");
+                record.write(&self.inner.remote, Some(&rerror));
+            }
         }
     }
 }

@@ -149,8 +149,9 @@ where
     for codec in [JSON, PLAIN, FORM, PROTOBUF, 0, 200] {
         match read::<T>(codec, body) {
             Ok(value) => {
-                let written = write(codec, &value);
-                if let Ok(written) = written {
+                // An empty body is a zero, whatever it was written from: a form without fields.
+                let written = write(codec, &value).ok();
+                if let Some(written) = written.filter(|written| !written.is_empty()) {
                     let again = read::<T>(codec, &written).expect("what was written is read");
                     assert_eq!(again, value);
                 }
