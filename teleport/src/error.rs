@@ -228,8 +228,7 @@ impl From<Error> for Rerror {
             ErrorKind::Dial => code::DIAL_FAILED,
             ErrorKind::Io => code::WRITE_FAILED,
             ErrorKind::Decode | ErrorKind::Protocol => code::BAD_MESSAGE,
-            ErrorKind::Encode => code::INTERNAL,
-            _ => code::UNKNOWN,
+            _ => code::INTERNAL,
         };
         Self::from_code(code).with_reason(reason)
     }

@@ -436,18 +436,19 @@ impl Peer {
     /// Closes the peer in good order: listens no more, and closes all sessions as
     /// [`Session::close`] does. Returns when all of this is done, however long a handler takes.
     ///
-    /// A handler that awaits this for its own peer would wait for itself: spawn it there.
+    /// The closing begins with the call; the future only waits for its end. A handler that awaited
+    /// it for its own peer would wait for itself: `drop(peer.close())` is for there.
     ///
     /// # Cancel safety
     ///
-    /// Once polled, the closing goes on when the future is dropped.
-    pub async fn close(&self) {
+    /// The closing goes on when the future is dropped.
+    pub fn close(&self) -> impl Future<Output = ()> + Send + '_ {
         self.0.closing.cancel();
         for session in self.sessions().all() {
             session.inner().begin_close("the peer is closing");
         }
         self.0.tasks.close();
-        self.0.tasks.wait().await;
+        async { self.0.tasks.wait().await }
     }
 
     /// Waits until somebody closes the peer.

@@ -255,6 +255,13 @@ impl fmt::Debug for Rerror {
 
 impl std::error::Error for Rerror {}
 
+/// A failure of the system's, in a handler, is error 500 with its text as the reason.
+impl From<std::io::Error> for Rerror {
+    fn from(error: std::io::Error) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Meta, Rerror, code};

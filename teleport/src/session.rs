@@ -178,14 +178,15 @@ impl Session {
     /// calls of this side get their replies; then what is queued is written, and the connection
     /// is shut. Returns when all of this is done.
     ///
-    /// A handler that awaits this for its own session would wait for itself: spawn it there.
+    /// The closing begins with the call; the future only waits for its end. A handler that awaited
+    /// it for its own session would wait for itself: `drop(session.close())` is for there.
     ///
     /// # Cancel safety
     ///
-    /// Once polled, the closing goes on when the future is dropped.
-    pub async fn close(&self) {
+    /// The closing goes on when the future is dropped.
+    pub fn close(&self) -> impl Future<Output = ()> + Send + '_ {
         self.0.begin_close("closed by this side");
-        self.closed().await;
+        self.closed()
     }
 
     /// Closes the connection at once. Calls in flight fail, and replies of running handlers are

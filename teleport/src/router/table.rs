@@ -1,8 +1,9 @@
 //! The tables that messages are routed by, made anew whenever a route or a plugin changes.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::handler::{CallHandler, PushHandler};
 use crate::error::{Error, ErrorKind};
@@ -192,16 +193,17 @@ impl<H: ?Sized> fmt::Debug for Entry<H> {
 
 /// The routes of one kind.
 pub(crate) struct Table<H: ?Sized> {
-    exact: HashMap<Box<[u8]>, Arc<Entry<H>>>,
-    any_case: HashMap<Box<[u8]>, Arc<Entry<H>>>,
+    // The paths in these are this side's own: what is looked up cannot make them collide.
+    exact: FxHashMap<Box<[u8]>, Arc<Entry<H>>>,
+    any_case: FxHashMap<Box<[u8]>, Arc<Entry<H>>>,
     unknown: Option<Arc<Entry<H>>>,
 }
 
 impl<H: ?Sized> Default for Table<H> {
     fn default() -> Self {
         Self {
-            exact: HashMap::new(),
-            any_case: HashMap::new(),
+            exact: FxHashMap::default(),
+            any_case: FxHashMap::default(),
             unknown: None,
         }
     }

@@ -222,13 +222,13 @@ impl Calls {
         }
     }
 
-    /// Takes a call in under a number of this session's counter.
+    /// Takes a call in under a number of this session's counter. Tells how many are in flight.
     pub(super) fn insert(
         &self,
         counter: u64,
         waker: Option<Waker>,
         deadline: Option<Instant>,
-    ) -> Result<Key, NotTaken> {
+    ) -> Result<(Key, usize), NotTaken> {
         let mut state = lock(&self.state);
         self.check(&state)?;
         if state.in_flight * 2 >= state.table.len() && state.table.len() < MAX_SLOTS {
@@ -253,7 +253,7 @@ impl Calls {
             }
         };
         state.in_flight += 1;
-        Ok(key)
+        Ok((key, state.in_flight))
     }
 
     /// Takes a call in under a sequence text that no counter gives.
@@ -262,7 +262,7 @@ impl Calls {
         seq: Seq,
         waker: Option<Waker>,
         deadline: Option<Instant>,
-    ) -> Result<Key, NotTaken> {
+    ) -> Result<(Key, usize), NotTaken> {
         let mut state = lock(&self.state);
         self.check(&state)?;
         if state.side.contains_key(&seq) {
@@ -272,7 +272,7 @@ impl Calls {
         slot.occupy(FREE - 1, waker, deadline);
         state.side.insert(seq.clone(), slot);
         state.in_flight += 1;
-        Ok(Key::Text(seq))
+        Ok((Key::Text(seq), state.in_flight))
     }
 
     fn check(&self, state: &State) -> Result<(), NotTaken> {
@@ -332,8 +332,12 @@ impl Calls {
                 return Poll::Pending;
             }
         };
-        if matches!(&result, Ok(reply) if matches!(reply.body, ReplyBytes::Copied(_))) {
-            slot.spare = scratch::take_reply();
+        let copied = matches!(&result, Ok(reply) if matches!(reply.body, ReplyBytes::Copied(_)));
+        if copied {
+            let others = state.in_flight > 1;
+            if let Some(slot) = state.slot(key).filter(|_| others) {
+                slot.spare = scratch::take_reply();
+            }
         }
         state.remove(key);
         Poll::Ready(result)

@@ -23,6 +23,10 @@ use crate::message::{Header, Mtype, Seq};
 use crate::plugin::Hooks;
 use crate::router::handler::BoxFuture;
 
+/// With more calls in flight than this the next is written with others, a turn later: their
+/// replies come in bursts, and so do the calls that follow them.
+const CROWD: usize = 32;
+
 /// How a call got under way.
 pub(super) enum Launch {
     Done(Result<Waiting, Error>),
@@ -75,15 +79,20 @@ fn launch_now<A: ToBody>(
 ) -> Result<Waiting, Error> {
     let inner = &session.0;
     let deadline = deadline(options.timeout);
-    let waiting = take_in(inner, seq, waker, options.timeout, deadline)?;
+    let (waiting, in_flight) = take_in(inner, seq, waker, options.timeout, deadline)?;
+    let when = if in_flight > CROWD {
+        When::Soon
+    } else {
+        When::Now
+    };
     let meta = options.meta.encoded();
     let head = options.head(Mtype::CALL, seq, &meta);
     match body.as_bytes() {
-        Some(bytes) => inner.send(&head, Payload::Bytes(bytes), When::Now)?,
+        Some(bytes) => inner.send(&head, Payload::Bytes(bytes), when)?,
         None => {
             let codecs = &inner.env().codecs;
             let mut encode = |dst: &mut BytesMut| body.encode_body(codecs, options.codec, dst);
-            inner.send(&head, Payload::Encode(&mut encode), When::Now)?
+            inner.send(&head, Payload::Encode(&mut encode), when)?
         }
     };
     Ok(waiting)
@@ -101,12 +110,12 @@ fn take_in(
     waker: Option<Waker>,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
-) -> Result<Waiting, Error> {
+) -> Result<(Waiting, usize), Error> {
     let key = match seq.counter() {
         Some(counter) => inner.calls.insert(counter, waker, deadline),
         None => inner.calls.insert_text(seq.clone(), waker, deadline),
     };
-    let key = key.map_err(|why| not_taken(inner, seq, why))?;
+    let (key, in_flight) = key.map_err(|why| not_taken(inner, seq, why))?;
     let waiting = Waiting {
         inner: Arc::clone(inner),
         key: Some(key),
@@ -120,7 +129,7 @@ fn take_in(
         // The reply can only be read if reading goes on.
         inner.look(LOOK_STATE);
     }
-    Ok(waiting)
+    Ok((waiting, in_flight))
 }
 
 #[cold]
@@ -194,7 +203,7 @@ async fn launch_slow(
         .map_err(Error::refused)?;
     wait_for_room(inner, timeout).await?;
     let (header, body) = write.parts();
-    let mut waiting = take_in(inner, &header.seq, None, timeout, deadline)?;
+    let (mut waiting, _) = take_in(inner, &header.seq, None, timeout, deadline)?;
     let style = inner.shared.log_style();
     header.with_head(|head| {
         let mut record =

@@ -44,6 +44,9 @@ pub(super) const LAST_WRITES: Duration = Duration::from_secs(5);
 /// How long the other end may take to close its side after this one.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How many bytes of the other end are read to no end at most.
+const LINGER_BYTES: usize = 1 << 20;
+
 /// Why reading ended, when nothing is left to be read.
 const CLEAN_END: &str = "closed by the other end";
 const READ_FAILED: &str = "reading failed";
@@ -92,9 +95,11 @@ pub(crate) fn start(
     tracker.spawn(async move {
         poll_fn(|cx| task.poll_caught(cx)).await;
         let Task { read, reading, .. } = task;
+        let may_reset = reading && !inner.is_aborted() && inner.local.socket_addr().is_some();
+        let read = may_reset.then_some(read);
         inner.unread.store(0, Ordering::Relaxed);
         finish(&inner).await;
-        if reading && !inner.out.was_cut() {
+        if let Some(read) = read.filter(|_| !inner.out.was_cut()) {
             linger(read).await;
         }
     });
@@ -136,12 +141,18 @@ async fn finish(inner: &Arc<Inner>) {
     inner.finish();
 }
 
-/// Reads on, to no end, until the other end has closed its side too. A connection that is dropped
-/// with bytes unread is reset, and takes along what the other end has not read yet.
+/// Reads on, to no end, until the other end has closed its side too. A TCP connection that is
+/// dropped with bytes unread is reset, and takes along what the other end has not read yet.
 async fn linger(mut read: Box<dyn AsyncRead + Send + Unpin>) {
     let drain = async {
         let mut nowhere = [0; 4096];
-        while matches!(read.read(&mut nowhere).await, Ok(n) if n > 0) {}
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            match read.read(&mut nowhere).await {
+                Ok(n) if n > 0 => left = left.saturating_sub(n),
+                _ => return,
+            }
+        }
     };
     // Whoever still sends after this has been told long enough.
     let _ = tokio::time::timeout(LINGER, drain).await;
@@ -242,6 +253,17 @@ impl Task {
     /// Reads and takes messages out until the stream has no more, or the budget is used up.
     /// `Ready` says why reading has ended.
     fn read_some(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        let mut promised = false;
+        let end = self.read_loop(cx, &mut promised);
+        if promised {
+            // Once for all reads of the wake: a second look would spend the promise before the
+            // callers that it was made for had their turn.
+            self.look_out(cx);
+        }
+        end
+    }
+
+    fn read_loop(&mut self, cx: &mut Context<'_>, promised: &mut bool) -> Poll<String> {
         let mut budget = Budget::default();
         for _ in 0..READS_PER_WAKE {
             let taken = if self.rest_is_ready {
@@ -253,10 +275,8 @@ impl Task {
                 }
             };
             match taken {
-                Ok((taken, promised)) => {
-                    if promised {
-                        self.look_out(cx);
-                    }
+                Ok((taken, was_promised)) => {
+                    *promised |= was_promised;
                     match taken {
                         Taken::All => self.rest_is_ready = false,
                         Taken::Budget => break,
