@@ -38,6 +38,9 @@ const TIME_PER_WAKE: Duration = Duration::from_micros(200);
 /// A cut-off rest up to this size is put in front of the next read, rather than read on behind.
 const SMALL_REST: usize = 16 * 1024;
 
+/// How many times what has arrived of a large message its buffer may hold.
+const GROWTH: usize = 4;
+
 /// How long the other end may take nothing of what is left for it when a connection ends.
 pub(super) const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -327,8 +330,8 @@ impl Task {
         result
     }
 
-    /// Reads on behind the beginning of a large message. The buffer grows with what has arrived,
-    /// and not beyond the message.
+    /// Reads on behind the beginning of a large message. The buffer grows with what has arrived, and
+    /// not for what is claimed.
     fn read_behind(
         &mut self,
         cx: &mut Context<'_>,
@@ -336,12 +339,11 @@ impl Task {
     ) -> Poll<Result<TakenOut, Stop>> {
         let frame = self.unpack.frame_len(&self.rest).unwrap_or(0);
         if self.rest.capacity() == self.rest.len() {
-            let doubled = self.rest.len().saturating_mul(2);
+            let grown = self.rest.len().saturating_mul(GROWTH);
             let whole = (frame > self.rest.len()).then_some(frame);
-            let room = whole.map_or(doubled, |whole| whole.min(doubled));
-            let mut larger = BytesMut::with_capacity(room);
-            larger.extend_from_slice(&self.rest);
-            self.rest = larger;
+            let room = whole.map_or(grown, |whole| whole.min(grown));
+            // The allocator can often move a large buffer without copying it.
+            self.rest.reserve(room.saturating_sub(self.rest.len()));
         }
         match ready!(tokio_util::io::poll_read_buf(
             Pin::new(&mut self.read),
