@@ -41,8 +41,11 @@ async fn call(args: &SendArgs, lines: &Lines) -> Result<RawReply, Failure> {
     let session = peer.dial(&args.addr).await?;
     request.timeout = deadline.left();
     let reply = session.call_raw(request).await;
-    // The other side may not let us go; what we came for is done.
-    let _ = timeout(CLOSING, session.close()).await;
+    match &reply {
+        // The other side may not let us go; what we came for is done.
+        Ok(_) => drop(timeout(CLOSING, session.close()).await),
+        Err(_) => session.abort(),
+    }
     reply.map_err(|error| match error.kind() {
         ErrorKind::Timeout => Failure::timeout(format!(
             "{} did not reply within {:?}",

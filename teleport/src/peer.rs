@@ -396,6 +396,9 @@ impl Peer {
     ///
     /// A plugin refused the address, or the peer is closed.
     pub async fn serve_listener<L: Listener>(&self, listener: L) -> Result<(), Error> {
+        if self.0.is_closing() {
+            return Err(Error::closed("the peer is closed"));
+        }
         accept::announce(&self.0, &listener.local_address())?;
         accept::serve(Arc::clone(&self.0), listener, Arc::clone(&self.0.proto)).await;
         Ok(())

@@ -33,7 +33,7 @@ pub use hook::{Hook, Hooks};
 /// it, implement `hooks` by hand: a hook missing from that set is never called.
 ///
 /// A waiting hook holds back its own message, never the reading of the next one. A panic in a
-/// hook counts as error 500 of that hook.
+/// hook of a connection or a message counts as error 500 of that hook.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a plugin",
     label = "implement `teleport::Plugin` for it, under `#[teleport::plugin]`"

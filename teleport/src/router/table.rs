@@ -273,6 +273,9 @@ impl<H: ?Sized> Table<H> {
 
     /// The path most like this one, to help whoever mistyped it.
     pub(crate) fn nearest(&self, path: &str) -> Option<&str> {
+        if self.exact.len() > SEARCHED_ROUTES {
+            return None;
+        }
         let near = |route: &&str| distance(path, route);
         let best = self
             .exact
@@ -331,6 +334,9 @@ fn lower(path: &[u8]) -> Vec<u8> {
         Err(_) => path.to_ascii_lowercase(),
     }
 }
+
+/// Among more routes than this nobody searches for the one that was meant.
+const SEARCHED_ROUTES: usize = 256;
 
 /// The edit distance of two paths, capped in length so that a hostile path costs little.
 fn distance(a: &str, b: &str) -> usize {

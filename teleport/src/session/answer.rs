@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 
@@ -145,16 +146,24 @@ impl Answer {
                 return;
             }
             // The error itself does not fit, by its text or by the metadata beside it.
-            let mut meta = Meta::new();
-            Rerror::from_code(rerror.code()).set_meta(&mut meta);
-            let draft = Draft {
-                meta: Some(&meta),
-                codec: codec::NONE,
-                added: &[],
-            };
-            if let Err(error) = self.write(inner, &draft, Payload::Bytes(&Bytes::new())) {
-                inner.fail(format!("a reply cannot be sent: {}", error.chain()));
+            let without_reason = Rerror::new(rerror.code(), rerror.message().to_owned(), "");
+            let bare = Rerror::from_code(rerror.code());
+            let mut failed = None;
+            for shorter in [without_reason, bare] {
+                let mut meta = Meta::new();
+                shorter.set_meta(&mut meta);
+                let draft = Draft {
+                    meta: Some(&meta),
+                    codec: codec::NONE,
+                    added: &[],
+                };
+                match self.write(inner, &draft, Payload::Bytes(&Bytes::new())) {
+                    Ok(()) => return,
+                    Err(error) => failed = Some(error),
+                }
             }
+            let why = failed.map(|error| error.chain()).unwrap_or_default();
+            inner.fail(format!("a reply cannot be sent: {why}"));
         }
     }
 
@@ -228,16 +237,37 @@ pub(super) fn deliver(
             .map_err(super::inner::pack_error)
     })?;
     let size = buffer.len() + body.as_ref().map_or(0, Bytes::len);
-    let running = inner.count_running();
+    let parked = Parked::new(inner.count_running(), size);
     inner.runtime.spawn(async move {
-        let session = running.session();
+        let session = parked.running.session();
         session.0.out.wait_for_room().await;
         if session.0.put(&buffer, body.as_ref(), When::Soon).is_err() {
             tracing::debug!(remote = %session.0.remote, "a reply was lost with its connection");
         }
-        drop(running);
+        drop(parked);
     });
     Ok(size)
+}
+
+/// Counts the bytes of a reply that waits for room, as long as it lives.
+struct Parked {
+    running: Running,
+    size: usize,
+}
+
+impl Parked {
+    fn new(running: Running, size: usize) -> Self {
+        let session = running.session();
+        session.0.parked.fetch_add(size, Ordering::SeqCst);
+        Self { running, size }
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        let session = self.running.session();
+        session.0.parked.fetch_sub(self.size, Ordering::SeqCst);
+    }
 }
 
 /// Makes an error of a panic in code of the user's.

@@ -364,6 +364,15 @@ impl Calls {
         lock(&self.state).remove(key)
     }
 
+    /// Whether a call of this sequence text waits for its reply.
+    pub(super) fn waits_for(&self, seq: &[u8]) -> bool {
+        if let Some(counter) = counter_of(seq) {
+            return self.has(counter);
+        }
+        let state = lock(&self.state);
+        !state.side.is_empty() && state.side.contains_key(&Seq::from(seq))
+    }
+
     /// Whether a call of this counter waits for its reply.
     pub(super) fn has(&self, counter: u64) -> bool {
         let mut state = lock(&self.state);

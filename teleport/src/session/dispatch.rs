@@ -138,7 +138,7 @@ impl Dispatch<'_> {
 
     /// Why a message that needs a handler cannot have one now.
     fn overload(&self) -> Option<Rerror> {
-        if self.inner.running() >= self.inner.bounds.running {
+        if self.inner.is_overloaded() {
             let reason = "too many calls of this session are running; call again later";
             return Some(Rerror::from_code(code::SERVICE_UNAVAILABLE).with_reason(reason));
         }
@@ -321,6 +321,11 @@ impl Dispatch<'_> {
 
     fn reply(&mut self, head: &Head<'_>, size: usize, body: BodyRef<'_>) {
         if self.tables.hooks.any(ANY_REPLY) {
+            // Only a reply that somebody waits for is worth a task of its own.
+            if !self.inner.calls.waits_for(head.seq) {
+                stray(self.inner, head.seq);
+                return;
+            }
             let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
             slow::start(slow::reply(job, self.inner));
             return;
@@ -374,6 +379,9 @@ pub(super) fn invalid_uri() -> Rerror {
 /// Says which route was meant, perhaps.
 #[cold]
 pub(super) fn not_found(inner: &Inner, tables: &Tables, uri: &[u8]) {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
     let uri = uri::Uri::new(uri);
     let nearest = tables.calls.nearest(uri.path()).unwrap_or("none");
     tracing::info!(

@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 
 use super::Session;
 use super::inner::Inner;
 use super::launch::encode;
 use super::push::send_ready;
-use crate::codec::ToBody;
+use crate::codec::{self, ToBody};
 use crate::error::Error;
+use crate::lock;
 use crate::peer::Shared;
 
 /// The table of a peer's sessions. Hands out clones only, never a lock.
@@ -21,8 +22,23 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
+    /// Puts a new session in. Its natural name may be taken, by another that was given it or by
+    /// the other end of a connection of the peer with itself; then it gets one of its own.
+    pub(super) fn insert_new(&self, inner: &Arc<Inner>) {
+        let id = inner.id();
+        match self.sessions.entry(Arc::clone(&id)) {
+            Entry::Vacant(place) => {
+                place.insert(Arc::clone(inner));
+                return;
+            }
+            Entry::Occupied(_) => {}
+        }
+        inner.replace_id(format!("{id}#{}", inner.number).into());
+        self.insert(inner);
+    }
+
     /// Puts a session in. One that had the name before is closed.
-    pub(super) fn insert(&self, inner: &Arc<Inner>) {
+    fn insert(&self, inner: &Arc<Inner>) {
         if let Some(before) = self.sessions.insert(inner.id(), Arc::clone(inner))
             && before.number != inner.number
         {
@@ -37,8 +53,12 @@ impl Hub {
     }
 
     fn remove(&self, inner: &Inner) {
+        self.remove_named(&inner.id(), inner);
+    }
+
+    fn remove_named(&self, id: &str, inner: &Inner) {
         self.sessions
-            .remove_if(&inner.id(), |_, there| there.number == inner.number);
+            .remove_if(id, |_, there| there.number == inner.number);
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Session> {
@@ -72,18 +92,20 @@ impl Inner {
 
     /// Gives the session another name.
     pub(super) fn set_id(self: &Arc<Self>, id: &str) {
+        let _naming = lock(&self.naming);
         if &*self.id() == id {
             return;
         }
         let hub = self.shared.hub();
-        hub.remove(self);
-        self.replace_id(id.into());
+        let before = self.replace_id(id.into());
         if !self.is_gone() {
             hub.insert(self);
-            // It may have ended meanwhile, and looked for itself before it was there.
-            if self.is_gone() {
-                hub.remove(self);
-            }
+        }
+        // The old name goes last, so that the session can be found at all times.
+        hub.remove_named(&before, self);
+        if self.is_gone() {
+            // It ended meanwhile, and may have looked for itself before it was there.
+            hub.remove(self);
         }
     }
 }
@@ -167,6 +189,10 @@ impl Sessions {
         body: impl ToBody,
         mut wanted: impl FnMut(&Session) -> bool,
     ) -> Result<Broadcast, Error> {
+        let codec = match codec {
+            codec::NONE => self.shared.call_defaults().codec,
+            codec => codec,
+        };
         let mut result = Broadcast::default();
         let mut ready = None;
         for session in self.all() {

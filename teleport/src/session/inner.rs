@@ -75,6 +75,10 @@ pub(crate) struct Inner {
     /// The session left the table of its peer for good.
     pub(super) gone: AtomicBool,
     pub(super) stalled: Mutex<super::sweep::Stall>,
+    /// The bytes of replies that wait for room beside the queue.
+    pub(super) parked: AtomicUsize,
+    /// Held while the session changes its name.
+    pub(super) naming: Mutex<()>,
 }
 
 /// What a message's body is made from.
@@ -141,6 +145,8 @@ impl Inner {
             swept: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             stalled: Mutex::new(super::sweep::Stall::default()),
+            parked: AtomicUsize::new(0),
+            naming: Mutex::new(()),
         }
     }
 
@@ -176,24 +182,24 @@ impl Inner {
 
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.state.load(Ordering::Acquire) == OPEN
+        self.state.load(Ordering::SeqCst) == OPEN
     }
 
     /// Whether reading is over: by an error, the end of the stream, or a plugin.
     pub(super) fn has_failed(&self) -> bool {
-        self.state.load(Ordering::Acquire) == FAILED
+        self.state.load(Ordering::SeqCst) == FAILED
     }
 
     pub(super) fn is_aborted(&self) -> bool {
-        self.state.load(Ordering::Acquire) == ABORTED
+        self.state.load(Ordering::SeqCst) == ABORTED
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.state.load(Ordering::Acquire) == CLOSED
+        self.state.load(Ordering::SeqCst) == CLOSED
     }
 
     pub(super) fn running(&self) -> usize {
-        self.running.load(Ordering::Acquire)
+        self.running.load(Ordering::SeqCst)
     }
 
     pub(super) fn close_reason(&self) -> Option<String> {
@@ -209,7 +215,7 @@ impl Inner {
     pub(crate) fn begin_close(&self, reason: &str) {
         let closing =
             self.state
-                .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
+                .compare_exchange(OPEN, CLOSING, Ordering::SeqCst, Ordering::SeqCst);
         if closing.is_ok() {
             self.set_reason(reason);
         }
@@ -238,11 +244,11 @@ impl Inner {
     }
 
     fn raise_state(&self, to: u8, reason: impl Into<String>) {
-        let mut state = self.state.load(Ordering::Acquire);
+        let mut state = self.state.load(Ordering::SeqCst);
         while state < to {
             match self
                 .state
-                .compare_exchange(state, to, Ordering::AcqRel, Ordering::Acquire)
+                .compare_exchange(state, to, Ordering::SeqCst, Ordering::SeqCst)
             {
                 Ok(_) => {
                     self.set_reason(reason);
@@ -256,7 +262,7 @@ impl Inner {
 
     /// Everything is over; those who wait for it are told.
     pub(super) fn finish(&self) {
-        self.state.store(CLOSED, Ordering::Release);
+        self.state.store(CLOSED, Ordering::SeqCst);
         self.done.notify_waiters();
     }
 
@@ -287,9 +293,21 @@ impl Inner {
         self.attention.swap(0, Ordering::AcqRel)
     }
 
+    /// Whether as many handlers wait as may, or as many bytes of replies that found no room.
+    pub(super) fn is_overloaded(&self) -> bool {
+        self.running() >= self.bounds.running
+            || self.parked.load(Ordering::SeqCst) >= self.bounds.hard_queue
+    }
+
+    /// Whether something of this side can only go on if the other end's messages are read: a call
+    /// waits for its reply, or somebody for room that the other end has to make.
+    pub(super) fn must_read(&self) -> bool {
+        !self.is_open() || self.out.waiters() > 0 || self.calls.in_flight() > 0
+    }
+
     /// Counts a handler that waits, as long as the guard lives.
     pub(super) fn count_running(self: &Arc<Self>) -> Running {
-        self.running.fetch_add(1, Ordering::AcqRel);
+        self.running.fetch_add(1, Ordering::SeqCst);
         Running(Arc::clone(self))
     }
 
@@ -433,9 +451,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let before = self.0.running.fetch_sub(1, Ordering::AcqRel);
-        let is_waited_for = !self.0.is_open() || self.0.paused.load(Ordering::Acquire);
-        if is_waited_for && (before == 1 || self.0.paused.load(Ordering::Acquire)) {
+        let before = self.0.running.fetch_sub(1, Ordering::SeqCst);
+        let is_waited_for = !self.0.is_open() || self.0.paused.load(Ordering::SeqCst);
+        if is_waited_for && (before == 1 || self.0.paused.load(Ordering::SeqCst)) {
             self.0.look(LOOK_STATE);
         }
     }

@@ -125,7 +125,7 @@ fn take_in(
     if let Some(deadline) = deadline {
         inner.shared.sweeper().watch(inner, Some(deadline));
     }
-    if inner.paused.load(Ordering::Acquire) {
+    if inner.paused.load(Ordering::SeqCst) {
         // The reply can only be read if reading goes on.
         inner.look(LOOK_STATE);
     }
@@ -195,13 +195,21 @@ async fn launch_slow(
     let tables = inner.shared.router().tables();
     let hooks = &tables.hooks;
     let mut write = WriteCtx::new(session.clone(), header, body);
-    hooks
-        .run(Hooks::PRE_WRITE_CALL, &mut write, |p, c| {
-            p.pre_write_call(c)
-        })
-        .await
-        .map_err(Error::refused)?;
-    wait_for_room(inner, timeout).await?;
+    let ready = async {
+        hooks
+            .run(Hooks::PRE_WRITE_CALL, &mut write, |p, c| {
+                p.pre_write_call(c)
+            })
+            .await
+            .map_err(Error::refused)?;
+        wait_for_room(inner).await
+    };
+    match deadline {
+        None => ready.await?,
+        Some(deadline) => tokio::time::timeout_at(deadline, ready)
+            .await
+            .unwrap_or_else(|_| Err(not_sent(timeout)))?,
+    }
     let (header, body) = write.parts();
     let (mut waiting, _) = take_in(inner, &header.seq, None, timeout, deadline)?;
     let style = inner.shared.log_style();
@@ -224,21 +232,24 @@ async fn launch_slow(
     Ok(waiting)
 }
 
-/// Waits until the outbound queue takes more, at most as long as the call may take.
-pub(super) async fn wait_for_room(
-    inner: &Arc<Inner>,
-    timeout: Option<Duration>,
-) -> Result<(), Error> {
+#[cold]
+fn not_sent(timeout: Option<Duration>) -> Error {
+    let timeout = timeout.unwrap_or_default();
+    let text = format!("the call could not be sent within {timeout:?}; nothing was sent");
+    Error::new(ErrorKind::Timeout, text)
+}
+
+/// Waits until the outbound queue takes more.
+pub(super) async fn wait_for_room(inner: &Arc<Inner>) -> Result<(), Error> {
     if inner.out.is_full() {
         inner.shared.sweeper().watch(inner, None);
+        let _counted = inner.out.count_waiter();
         let room = inner.out.wait_for_room();
-        match timeout {
-            None => room.await,
-            Some(timeout) => tokio::time::timeout(timeout, room).await.map_err(|_| {
-                let text = format!("the other end read nothing for {timeout:?}; nothing was sent");
-                Error::new(ErrorKind::Timeout, text)
-            })?,
+        if inner.paused.load(Ordering::SeqCst) {
+            // The other end may have to be read before it makes room.
+            inner.look(LOOK_STATE);
         }
+        room.await;
     }
     if inner.is_open() {
         Ok(())

@@ -67,6 +67,8 @@ pub(super) struct Outbound {
     /// The bytes queued, to be looked at without the lock.
     queued: AtomicUsize,
     room: Notify,
+    /// How many calls and pushes wait for room.
+    waiters: AtomicUsize,
     soft: usize,
 }
 
@@ -106,6 +108,7 @@ impl Outbound {
             }),
             queued: AtomicUsize::new(0),
             room: Notify::new(),
+            waiters: AtomicUsize::new(0),
             soft,
         }
     }
@@ -131,6 +134,16 @@ impl Outbound {
             }
             room.await;
         }
+    }
+
+    /// Counts a call or push that waits for room, as long as what this returns lives.
+    pub(super) fn count_waiter(&self) -> Counted<'_> {
+        Counted::new(&self.waiters)
+    }
+
+    /// How many calls and pushes wait for room.
+    pub(super) fn waiters(&self) -> usize {
+        self.waiters.load(Ordering::SeqCst)
     }
 
     /// Hands over the bytes of whole frames, with a body that goes right behind them.
@@ -286,6 +299,22 @@ impl Outbound {
     pub(super) fn held(&self) -> usize {
         let state = lock(&self.state);
         state.tail.capacity() + state.chunks.iter().map(Bytes::len).sum::<usize>()
+    }
+}
+
+/// Counts one that waits, as long as it lives.
+pub(super) struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

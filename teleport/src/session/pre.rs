@@ -202,7 +202,7 @@ impl PreSession {
             parts.pack,
             halves.write,
         ));
-        self.shared.hub().insert(&inner);
+        self.shared.hub().insert_new(&inner);
         if !parts.unwritten.is_empty() {
             // A send that was given up half way; its rest must go before anything else.
             let _ = inner.put(&parts.unwritten, None, super::outbound::When::Now);

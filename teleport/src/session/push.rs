@@ -206,7 +206,7 @@ async fn send_slow(session: Session, header: Header, body: Bytes) -> Result<(), 
         })
         .await
         .map_err(Error::refused)?;
-    wait_for_room(inner, None).await?;
+    wait_for_room(inner).await?;
     let (header, body) = write.parts();
     let style = inner.shared.log_style();
     header.with_head(|head| {

@@ -42,7 +42,7 @@ pub(super) struct Stall {
 impl Sweeper {
     /// Watches a session: because of a deadline, or because its queue is full.
     pub(super) fn watch(&self, inner: &Arc<Inner>, deadline: Option<Instant>) {
-        let is_new = !inner.swept.swap(true, Ordering::AcqRel);
+        let is_new = !inner.swept.swap(true, Ordering::SeqCst);
         let at = deadline.unwrap_or_else(|| Instant::now() + STALL_LOOK);
         let mut state = lock(&self.state);
         if is_new {
@@ -53,7 +53,11 @@ impl Sweeper {
             state.next = Some(at);
             let shared = Arc::downgrade(&inner.shared);
             let wake = Arc::clone(&self.wake);
-            inner.runtime.spawn(run(shared, wake));
+            let runs = Runs(shared.clone());
+            inner.runtime.spawn(async move {
+                run(shared, wake).await;
+                drop(runs);
+            });
         } else if state.next.is_none_or(|next| at < next) {
             state.next = Some(at);
             drop(state);
@@ -77,7 +81,7 @@ impl Sweeper {
                 continue;
             };
             // A reason that comes up while we look registers the session anew.
-            inner.swept.store(false, Ordering::Release);
+            inner.swept.swap(false, Ordering::SeqCst);
             let mut again = inner.calls.sweep(now);
             if look_at_queue(&inner, now) {
                 let at = now + STALL_LOOK;
@@ -85,7 +89,7 @@ impl Sweeper {
             }
             if let Some(at) = again {
                 next = Some(next.map_or(at, |next| next.min(at)));
-                if !inner.swept.swap(true, Ordering::AcqRel) {
+                if !inner.swept.swap(true, Ordering::SeqCst) {
                     kept.push(weak);
                 }
             }
@@ -100,6 +104,18 @@ impl Sweeper {
 
     fn next(&self) -> Option<Instant> {
         lock(&self.state).next
+    }
+}
+
+/// The timer runs as long as this lives: the next one to need it starts another, should its
+/// runtime end before its peer.
+struct Runs(Weak<crate::peer::Shared>);
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            lock(&shared.sweeper().state).runs = false;
+        }
     }
 }
 

@@ -35,6 +35,11 @@ const READS_PER_WAKE: usize = 4;
 const FRAMES_PER_LOOK: usize = 16;
 const TIME_PER_WAKE: Duration = Duration::from_micros(200);
 
+/// From how many bytes on a read is worth a look at the clock, and how many bytes of a body weigh as
+/// much as a message.
+const LARGE_READ: usize = 2048;
+const BODY_PER_FRAME: usize = 4096;
+
 /// A cut-off rest up to this size is put in front of the next read, rather than read on behind.
 const SMALL_REST: usize = 16 * 1024;
 
@@ -43,6 +48,9 @@ const GROWTH: usize = 4;
 
 /// How long the other end may take nothing of what is left for it when a connection ends.
 pub(super) const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// How often it may take something in that time, and something more.
+const LAST_ROUNDS: usize = 12;
 
 /// How long the other end may take to close its side after this one.
 const LINGER: Duration = Duration::from_secs(1);
@@ -95,17 +103,42 @@ pub(crate) fn start(
         reading: true,
     };
     let tracker = inner.shared.tasks().clone();
+    let end = End(inner);
     tracker.spawn(async move {
         poll_fn(|cx| task.poll_caught(cx)).await;
-        let Task { read, reading, .. } = task;
-        let may_reset = reading && !inner.is_aborted() && inner.local.socket_addr().is_some();
-        let read = may_reset.then_some(read);
-        inner.unread.store(0, Ordering::Relaxed);
-        finish(&inner).await;
-        if let Some(read) = read.filter(|_| !inner.out.was_cut()) {
-            linger(read).await;
-        }
+        // Boxed: what only an end needs must not be part of every session that lives.
+        Box::pin(run_out(task, end)).await;
     });
+}
+
+/// Ends a session whose reading is over.
+async fn run_out(task: Task, end: End) {
+    let inner = &end.0;
+    let Task { read, reading, .. } = task;
+    let may_reset = reading && !inner.is_aborted() && inner.local.socket_addr().is_some();
+    let read = may_reset.then_some(read);
+    inner.unread.store(0, Ordering::Relaxed);
+    finish(inner).await;
+    if let Some(read) = read.filter(|_| !inner.out.was_cut()) {
+        linger(read).await;
+    }
+}
+
+/// Sees to it that a session whose task is gone, by a panic or with its runtime, is over for
+/// everybody else too.
+struct End(Arc<Inner>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let inner = &self.0;
+        if !inner.is_closed() {
+            inner.set_reason("the task of the session ended early");
+            inner.calls.close();
+            inner.out.cut();
+            inner.shared.hub().retire(inner);
+            inner.finish();
+        }
+    }
 }
 
 /// Writes what is left, shuts the connection, and runs the last hooks.
@@ -115,13 +148,20 @@ async fn finish(inner: &Arc<Inner>) {
         inner.out.close();
     }
     let mut written = None;
-    loop {
-        let shutdown = poll_fn(|cx| inner.out.poll_shutdown(cx));
+    for round in 1.. {
+        let shutdown = poll_fn(|cx| {
+            inner.waker.register(cx.waker());
+            if inner.is_aborted() {
+                inner.out.cut();
+                return Poll::Ready(());
+            }
+            inner.out.poll_shutdown(cx)
+        });
         if tokio::time::timeout(LAST_WRITES, shutdown).await.is_ok() {
             break;
         }
         let (now, left) = inner.out.progress();
-        if written.replace(now) == Some(now) {
+        if written.replace(now) == Some(now) || round == LAST_ROUNDS {
             inner.out.cut();
             let remote = &inner.remote;
             tracing::warn!(%remote, left, "the other end did not read what was left for it");
@@ -216,10 +256,10 @@ impl Task {
 
     /// Whether the read loop stopped, and there is no reason yet to go on.
     fn stays_paused(&self) -> bool {
-        if !self.inner.paused.load(Ordering::Acquire) {
+        if !self.inner.paused.load(Ordering::SeqCst) {
             return false;
         }
-        self.inner.paused.store(false, Ordering::Release);
+        self.inner.paused.store(false, Ordering::SeqCst);
         is_paused(&self.inner)
     }
 
@@ -247,6 +287,9 @@ impl Task {
             }
             self.rest = BytesMut::new();
             self.inner.fail(reason);
+        }
+        if self.rest.is_empty() {
+            self.unpack.release();
         }
         self.inner
             .unread
@@ -403,6 +446,7 @@ impl Task {
             arrived: None,
         };
         let mut used = 0;
+        budget.begin(src.len());
         let taken = loop {
             let rest = src.get(used..).unwrap_or_default();
             if rest.is_empty() || inner.has_failed() || inner.is_aborted() {
@@ -418,6 +462,7 @@ impl Task {
                 Ok(None) => break Ok(Taken::All),
                 Ok(Some((frame, length))) => {
                     used += length.max(1);
+                    budget.spend(frame.body.len());
                     let part = shared
                         .filter(|_| frame.body.len() >= SHARE_FROM)
                         .and_then(|all| part_of(all, frame.body));
@@ -437,6 +482,9 @@ impl Task {
             tracing::debug!(remote = %inner.remote, "replies were lost: the connection is closed");
         }
         scratch::give_pack(buffer);
+        if promised && taken.is_err() {
+            inner.look(LOOK_OUT);
+        }
         (used.min(src.len()), taken.map(|taken| (taken, promised)))
     }
 }
@@ -447,15 +495,15 @@ type TakenOut = Result<(Taken, bool), Stop>;
 /// Whether reading has to stop until a handler is done. While a call of this side waits for its
 /// reply it must not: the handlers may be waiting for that reply.
 fn is_paused(inner: &Inner) -> bool {
-    if inner.running() < inner.bounds.running {
+    if !inner.is_overloaded() {
         return false;
     }
-    if inner.calls.in_flight() > 0 || !inner.is_open() {
+    if inner.must_read() {
         return false;
     }
-    inner.paused.store(true, Ordering::Release);
-    if inner.running() < inner.bounds.running || inner.calls.in_flight() > 0 {
-        inner.paused.store(false, Ordering::Release);
+    inner.paused.store(true, Ordering::SeqCst);
+    if !inner.is_overloaded() || inner.must_read() {
+        inner.paused.store(false, Ordering::SeqCst);
         return false;
     }
     true
@@ -485,16 +533,28 @@ fn broken(error: &crate::proto::ProtoError, bytes: &[u8]) -> Stop {
 /// The time that one wake may take.
 #[derive(Default)]
 struct Budget {
-    frames: usize,
+    spent: usize,
     started: Option<Instant>,
 }
 
 impl Budget {
+    /// Starts the clock, for a read that holds more than a message or two.
+    fn begin(&mut self, len: usize) {
+        if len > LARGE_READ {
+            self.started.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Counts a message; one that filters have blown up counts by its size.
+    fn spend(&mut self, body: usize) {
+        self.spent = self.spent.saturating_add(1 + body / BODY_PER_FRAME);
+    }
+
     fn is_used_up(&mut self) -> bool {
-        self.frames += 1;
-        if !self.frames.is_multiple_of(FRAMES_PER_LOOK) {
+        if self.spent < FRAMES_PER_LOOK {
             return false;
         }
+        self.spent = 0;
         match self.started {
             None => {
                 self.started = Some(Instant::now());
