@@ -81,14 +81,16 @@ async fn dial(args: &Args, address: &str) -> Result<(), Error> {
         builder.plugin(WatchPushes(sender))
     })?;
     let session = peer.dial(address).await?;
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut lines = BufReader::new(tokio::io::stdin()).split(b'\n');
     loop {
         tokio::select! {
             biased;
             Some(push) = pushes.recv() => print_push(&push),
-            line = lines.next_line() => match line {
-                Ok(Some(line)) if line.trim().is_empty() => {}
+            line = lines.next_segment() => match line {
+                Ok(Some(line)) if line.trim_ascii().is_empty() => {}
                 Ok(Some(line)) => {
+                    // What is no text is no JSON either, and is answered as such.
+                    let line = String::from_utf8_lossy(&line);
                     let answer = line::answer(&session, &line);
                     tokio::pin!(answer);
                     let answer = loop {
