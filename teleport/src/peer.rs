@@ -190,7 +190,10 @@ impl Peer {
         self.0.router.plugins()
     }
 
-    /// Changes the plugins of the peer itself. It holds for messages read or sent from now on.
+    /// Changes the plugins of the peer itself. It holds for messages read or sent from now on;
+    /// [`post_reg`](Plugin::post_reg) does not run for handlers that are registered already.
+    ///
+    /// `change` runs under a lock: it must not register or change anything on this peer.
     ///
     /// # Errors
     ///
@@ -224,7 +227,6 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`SubRouter::route_call`].
-    #[track_caller]
     pub fn route_call<C: CallController>(&self, controller: C) -> Result<Vec<String>, Error> {
         self.root().route_call(controller)
     }
@@ -234,7 +236,6 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`SubRouter::route_call`].
-    #[track_caller]
     pub fn route_push<C: PushController>(&self, controller: C) -> Result<Vec<String>, Error> {
         self.root().route_push(controller)
     }
@@ -244,7 +245,6 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`SubRouter::route_call`].
-    #[track_caller]
     pub fn route_call_fn<F, Args, M>(&self, function: F) -> Result<String, Error>
     where
         F: RoutedFn<Args, M>,
@@ -258,7 +258,6 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`SubRouter::route_call`].
-    #[track_caller]
     pub fn route_push_fn<F, Args, M>(&self, function: F) -> Result<String, Error>
     where
         F: RoutedFn<Args, M>,
@@ -273,7 +272,6 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`SubRouter::route_call_method`].
-    #[track_caller]
     pub fn route_call_method<C, F>(&self, controller: Arc<C>, method: F) -> Result<String, Error>
     where
         C: CallController,
@@ -287,7 +285,6 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`SubRouter::route_call_method`].
-    #[track_caller]
     pub fn route_push_method<C, F>(&self, controller: Arc<C>, method: F) -> Result<String, Error>
     where
         C: PushController,

@@ -17,8 +17,8 @@ mod container;
 mod flat;
 mod hook;
 
+pub(crate) use container::check_scope;
 pub use container::{PluginContainer, Scope};
-pub(crate) use container::{check_scope, twin};
 pub(crate) use flat::FlatHooks;
 pub use hook::{Hook, Hooks};
 
@@ -76,7 +76,8 @@ pub trait Plugin: Send + Sync + 'static {
         self.hooks()
     }
 
-    /// Runs for each handler that is registered; may change how its route matches.
+    /// Runs for each handler that is registered; may change how its route matches. It runs under a
+    /// lock: it must not register or change anything on this peer.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use crate::error::{Error, ErrorKind};
 use crate::lock;
 use crate::peer::Peer;
-use crate::plugin::{FlatHooks, Plugin, PluginContainer, Scope, check_scope, twin};
+use crate::plugin::{FlatHooks, Plugin, PluginContainer, Scope, check_scope};
 
 pub(crate) mod handler;
 mod path;
@@ -207,7 +207,6 @@ impl SubRouter {
     ///
     /// A path is taken, the error naming both handlers; or a plugin cannot stand here or refuses.
     /// Then nothing is registered.
-    #[track_caller]
     pub fn route_call<C: CallController>(&self, controller: C) -> Result<Vec<String>, Error> {
         self.route_call_shared(Arc::new(controller))
     }
@@ -217,7 +216,6 @@ impl SubRouter {
     /// # Errors
     ///
     /// As for [`route_call`](Self::route_call).
-    #[track_caller]
     pub fn route_call_shared<C: CallController>(
         &self,
         controller: Arc<C>,
@@ -232,7 +230,6 @@ impl SubRouter {
     /// # Errors
     ///
     /// As for [`route_call`](Self::route_call).
-    #[track_caller]
     pub fn route_push<C: PushController>(&self, controller: C) -> Result<Vec<String>, Error> {
         self.route_push_shared(Arc::new(controller))
     }
@@ -242,7 +239,6 @@ impl SubRouter {
     /// # Errors
     ///
     /// As for [`route_call`](Self::route_call).
-    #[track_caller]
     pub fn route_push_shared<C: PushController>(
         &self,
         controller: Arc<C>,
@@ -257,7 +253,6 @@ impl SubRouter {
     /// # Errors
     ///
     /// As for [`route_call`](Self::route_call).
-    #[track_caller]
     pub fn route_call_fn<F, Args, M>(&self, function: F) -> Result<String, Error>
     where
         F: RoutedFn<Args, M>,
@@ -274,7 +269,6 @@ impl SubRouter {
     /// # Errors
     ///
     /// As for [`route_call`](Self::route_call).
-    #[track_caller]
     pub fn route_push_fn<F, Args, M>(&self, function: F) -> Result<String, Error>
     where
         F: RoutedFn<Args, M>,
@@ -293,7 +287,6 @@ impl SubRouter {
     /// # Errors
     ///
     /// The function is no route of that controller; else as for [`route_call`](Self::route_call).
-    #[track_caller]
     pub fn route_call_method<C, F>(&self, controller: Arc<C>, _method: F) -> Result<String, Error>
     where
         C: CallController,
@@ -310,7 +303,6 @@ impl SubRouter {
     /// # Errors
     ///
     /// As for [`route_call_method`](Self::route_call_method).
-    #[track_caller]
     pub fn route_push_method<C, F>(&self, controller: Arc<C>, _method: F) -> Result<String, Error>
     where
         C: PushController,
@@ -349,16 +341,6 @@ impl SubRouter {
     }
 
     fn insert(&self, planned: Vec<Planned>) -> Result<Vec<String>, Error> {
-        for (at, plugin) in self.group.iter().enumerate() {
-            if self
-                .group
-                .iter()
-                .take(at)
-                .any(|p| p.name() == plugin.name())
-            {
-                return Err(twin(plugin.name()));
-            }
-        }
         self.peer.router().insert(self, planned)
     }
 

@@ -126,7 +126,8 @@ impl Session {
         self.0.calls.in_flight()
     }
 
-    /// How many handlers of this session are waiting for something.
+    /// How many handlers of this session are waiting for something, hooks and replies that wait for
+    /// room included.
     #[must_use]
     pub fn running_handlers(&self) -> usize {
         self.0.running()
@@ -138,8 +139,8 @@ impl Session {
         self.0.out.queued()
     }
 
-    /// The memory that the session holds for bytes to be read, written, or replied, in bytes:
-    /// nothing, when it is idle.
+    /// The memory that the session holds for bytes to be read, written, or replied, in bytes. An idle
+    /// session holds no buffers; one that has called keeps the places of a few calls.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.0.held()

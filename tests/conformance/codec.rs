@@ -174,7 +174,7 @@ fn scalar(codec: u8, shape: &Shape, body: &[u8]) -> Check {
     }
 }
 
-/// wire.md 13, row 28: an integer that does not fit is an error, while Go wraps it.
+/// An integer that does not fit is an error, while Go wraps it.
 fn go_wraps(codec: u8, shape: &Shape, body: &[u8]) -> bool {
     let number = std::str::from_utf8(body)
         .ok()
@@ -188,7 +188,7 @@ fn go_wraps(codec: u8, shape: &Shape, body: &[u8]) -> bool {
     }
 }
 
-/// wire.md 13, row 27: a bad bool in a form is an error, while Go ignores it.
+/// A bad bool in a form is an error, while Go ignores it.
 fn go_ignores(codec: u8, shape: &Shape, body: &[u8]) -> bool {
     let Shape::Struct(fields) = shape else {
         return false;
@@ -204,7 +204,7 @@ fn go_ignores(codec: u8, shape: &Shape, body: &[u8]) -> bool {
         })
 }
 
-/// wire.md 13, row 27: the lists of structs are written in order, while Go reverses them.
+/// The lists of structs are written in order, while Go reverses them.
 fn lists_in_order(shape: &Shape, body: &[u8]) -> Vec<u8> {
     let Shape::Struct(fields) = shape else {
         return body.to_vec();

@@ -53,8 +53,8 @@ pub struct PeerConfig {
     /// How many bytes may wait before replies wait for room too. Default: 8 MiB.
     pub reply_queue_limit: usize,
     /// How many handlers of one session may wait at once. At this bound no more messages are
-    /// read; while calls of this side wait for replies, reading goes on, and what needs a handler
-    /// is refused with error 503. Default: 4096.
+    /// read; while calls of this side wait for replies or for room, reading goes on, a CALL is refused
+    /// with error 503, and a PUSH is dropped with a log line. Default: 4096.
     pub max_running_handlers: usize,
     /// How many calls of one session may wait for their replies; more are refused with
     /// [`ErrorKind::Busy`](crate::ErrorKind::Busy). Default: 65536.

@@ -190,7 +190,11 @@ impl Answer {
             xfer,
         };
         let past_mark = self.past_mark;
-        let size = match self.record.as_deref_mut() {
+        let detailed = self
+            .record
+            .as_deref_mut()
+            .filter(|record| record.is_detailed());
+        let size = match detailed {
             None => deliver(inner, &head, payload, past_mark)?,
             Some(record) => {
                 // The line shows the body, so it is made apart.

@@ -28,7 +28,7 @@ pub struct Request {
     pub xfer: Vec<u8>,
     /// The sequence text; the caller's next without one.
     pub seq: Option<Seq>,
-    /// How long to wait for the reply; the caller's default without one.
+    /// How long to wait for the reply; the caller's default without one. A push has none.
     pub timeout: Option<Duration>,
 }
 

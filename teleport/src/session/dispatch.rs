@@ -28,10 +28,10 @@ use crate::xfer::XferPipe;
 /// A body from this size on is handed to whoever keeps it as a part of what was read.
 pub(super) const SHARE_FROM: usize = 4 * 1024;
 
-const EARLY_CALL: Hooks = Hooks::PRE_READ_HEADER.union(Hooks::POST_READ_CALL_HEADER);
 /// The least room for refusals beyond the hard mark, in bytes: those of some thousand calls.
 const LEAST_REFUSALS: usize = 1024 * 1024;
 
+const EARLY_CALL: Hooks = Hooks::PRE_READ_HEADER.union(Hooks::POST_READ_CALL_HEADER);
 const EARLY_PUSH: Hooks = Hooks::PRE_READ_HEADER.union(Hooks::POST_READ_PUSH_HEADER);
 const ANY_REPLY: Hooks = Hooks::PRE_READ_HEADER
     .union(Hooks::POST_READ_REPLY_HEADER)
@@ -92,7 +92,7 @@ impl<'a> Wakers<'a> {
 }
 
 impl Dispatch<'_> {
-    /// Takes one message. `shared` is the read buffer, when parts of it may be kept.
+    /// Takes one message. Parts of a body that is shared may be kept.
     pub(super) fn frame(
         &mut self,
         frame: &Frame<'_>,

@@ -104,6 +104,11 @@ impl Record {
         self.received = size;
     }
 
+    /// Whether the line shows metadata and bodies.
+    pub(super) fn is_detailed(&self) -> bool {
+        self.style.print_detail
+    }
+
     /// Adds metadata and body of another message, if the peer wants that.
     pub(super) fn add_detail(&mut self, what: &str, head: &Head<'_>, body: &[u8]) {
         if !self.style.print_detail {

@@ -1,6 +1,11 @@
 //! The command line. A mistake on it ends the program with exit code 2, and so does an option
 //! whose feature is not built yet.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "these are help texts of the command line"
+)]
+
 use clap::{Parser, Subcommand, ValueEnum};
 use teleport_tests::standard::Options;
 
