@@ -228,7 +228,10 @@ impl From<Error> for Rerror {
             ErrorKind::Dial => code::DIAL_FAILED,
             ErrorKind::Io => code::WRITE_FAILED,
             ErrorKind::Decode | ErrorKind::Protocol => code::BAD_MESSAGE,
-            _ => code::INTERNAL,
+            ErrorKind::Encode | ErrorKind::Config | ErrorKind::Route | ErrorKind::Plugin => {
+                code::INTERNAL
+            }
+            _ => code::UNKNOWN,
         };
         Self::from_code(code).with_reason(reason)
     }
