@@ -80,7 +80,10 @@ pub mod xfer;
 pub mod __private;
 use __private as private;
 
-pub use codec::{Protobuf, Raw};
+#[cfg(feature = "protobuf")]
+#[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
+pub use codec::Protobuf;
+pub use codec::Raw;
 pub use context::{CallCtx, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx};
 pub use error::{Error, ErrorKind};
 pub use message::{Message, Meta};

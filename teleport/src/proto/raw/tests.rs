@@ -184,6 +184,9 @@ fn texts_longer_than_their_field_are_refused() {
 #[test]
 fn a_failing_or_panicking_body_leaves_nothing() {
     for xfer in [&b""[..], b"m"] {
+        if !xfer.is_empty() && !cfg!(feature = "md5") {
+            continue;
+        }
         let head = Head { xfer, ..call() };
         let mut dst = BytesMut::from(&b"before"[..]);
         let packer = RawProto.split().0;
