@@ -308,3 +308,27 @@ async fn replies_that_nobody_waits_for_are_ignored() {
     assert_eq!(call.await.unwrap(), 7);
     assert!(session.health());
 }
+
+#[tokio::test]
+async fn a_call_is_cancelled_from_elsewhere_and_its_reply_finds_nobody() {
+    let (pair, permits) = echoing().await;
+    let held = pair
+        .here
+        .call::<Raw<Bytes>>("/echo/held", Raw("late"))
+        .send()
+        .await
+        .unwrap();
+    let canceller = held.canceller();
+    let waiting = tokio::spawn(held);
+    settle().await;
+    canceller.cancel();
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(pair.here.calls_in_flight(), 0);
+    // The reply that comes anyway does no harm, and neither does cancelling again.
+    permits.add_permits(1);
+    settle().await;
+    canceller.cancel();
+    let now: Raw<Bytes> = pair.here.call("/echo/now", Raw("now")).await.unwrap();
+    assert_eq!(&now.0[..], b"now");
+}

@@ -278,3 +278,21 @@ async fn a_server_calls_and_pushes_its_client_on_the_clients_connection() {
     // Also outside of any handler.
     assert_eq!(pair.there.call::<u32>("/twice/of", 4).await.unwrap(), 8);
 }
+
+#[tokio::test]
+async fn a_peer_that_dials_itself_has_both_ends_by_names_of_their_own() {
+    let peer = Peer::builder().build().unwrap();
+    let address = peer.listen_on("127.0.0.1:0").await.unwrap();
+    let dialled = peer.dial(&address).await.unwrap();
+    while peer.sessions().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(dialled.health());
+    for session in peer.sessions().all() {
+        assert!(session.health());
+        let found = peer.sessions().get(&session.id()).unwrap();
+        assert_eq!(found.local_address(), session.local_address());
+    }
+    peer.close().await;
+    assert!(peer.sessions().is_empty());
+}
