@@ -20,6 +20,7 @@ mod batch;
 mod call;
 mod caller;
 mod calls;
+mod control;
 mod dispatch;
 mod hub;
 mod inner;

@@ -15,6 +15,10 @@ pub const REPLY_ERROR: &str = "X-Reply-Error";
 pub const REAL_IP: &str = "X-Real-IP";
 /// The key under which a call names the codec that it wants its reply in, as a decimal id.
 pub const ACCEPT_BODY_CODEC: &str = "X-Accept-Body-Codec";
+/// The key under which a REPLY that belongs to no call gives notice of something.
+pub(crate) const NOTICE: &str = "X-Notice";
+/// The key of the sequence text of the call that a notice is about.
+pub(crate) const NOTICE_SEQ: &str = "X-Notice-Seq";
 
 /// The metadata of a message: an ordered list of pairs in which keys may repeat.
 ///

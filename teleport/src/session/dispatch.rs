@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Session;
 use super::answer::{Answer, Owed};
 use super::calls::{ReplyBytes, ReplyIn};
+use super::control;
 use super::inner::Inner;
 use super::log::{self, Kind, Record};
 use super::slow;
@@ -323,7 +324,7 @@ impl Dispatch<'_> {
         if self.tables.hooks.any(ANY_REPLY) {
             // Only a reply that somebody waits for is worth a task of its own.
             if !self.inner.calls.waits_for(head.seq) {
-                stray(self.inner, head.seq);
+                self.unclaimed(head);
                 return;
             }
             let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
@@ -347,7 +348,15 @@ impl Dispatch<'_> {
         match delivered {
             Some(Some(waker)) => self.wakers.wake(waker),
             Some(None) => {}
-            None => stray(self.inner, head.seq),
+            None => self.unclaimed(head),
+        }
+    }
+
+    /// A reply that no call of this side waits for.
+    #[cold]
+    fn unclaimed(&self, head: &Head<'_>) {
+        if !control::take(self.inner, head) {
+            stray(self.inner, head.seq);
         }
     }
 }

@@ -1,0 +1,81 @@
+//! What one peer of this kind tells another beside the messages of the wire.
+//!
+//! A REPLY that nobody waits for is ignored by every peer that speaks the protocol, so a notice
+//! travels as one: its sequence text is one that no counter makes, and the metadata says the rest.
+//! A peer that does not know notices loses nothing by them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::inner::{Inner, Payload};
+use super::outbound::When;
+use crate::codec;
+use crate::error::Error;
+use crate::message::{Head, Meta, Mtype, meta};
+
+/// The sequence text of all notices.
+const SEQ: &[u8] = b"~notice";
+
+/// What is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice<'a> {
+    /// Nobody waits any more for the reply to the call of this sequence text.
+    Cancel(&'a [u8]),
+    /// This end stops taking calls soon: new ones are better made on another connection.
+    GoingAway,
+}
+
+const CANCEL: &[u8] = b"cancel";
+const GOING_AWAY: &[u8] = b"going-away";
+
+impl Inner {
+    /// Tells the other end something.
+    #[expect(dead_code, reason = "cancelled calls and shutdowns are about to tell")]
+    pub(super) fn tell(&self, notice: Notice<'_>) -> Result<(), Error> {
+        let mut pairs = Meta::new();
+        match notice {
+            Notice::Cancel(seq) => {
+                pairs.add(meta::NOTICE, CANCEL);
+                pairs.add(meta::NOTICE_SEQ, seq);
+            }
+            Notice::GoingAway => pairs.add(meta::NOTICE, GOING_AWAY),
+        }
+        let encoded = pairs.encoded();
+        let head = Head {
+            seq: SEQ,
+            mtype: Mtype::REPLY,
+            uri: &[],
+            meta: &encoded,
+            body_codec: codec::NONE,
+            xfer: &[],
+        };
+        let body = Bytes::new();
+        self.send(&head, Payload::Bytes(&body), When::Soon)
+            .map(drop)
+    }
+}
+
+/// Whether a REPLY that nobody waits for is a notice; if so it is taken.
+#[cold]
+pub(super) fn take(inner: &Arc<Inner>, head: &Head<'_>) -> bool {
+    if head.seq != SEQ {
+        return false;
+    }
+    let pairs = Meta::from_encoded(Bytes::copy_from_slice(head.meta));
+    match read(&pairs) {
+        Some(notice) => {
+            tracing::debug!(remote = %inner.remote, ?notice, "the other end gave notice")
+        }
+        None => tracing::debug!(remote = %inner.remote, "an unknown notice came"),
+    }
+    true
+}
+
+fn read(pairs: &Meta) -> Option<Notice<'_>> {
+    match pairs.get_bytes(meta::NOTICE)? {
+        CANCEL => pairs.get_bytes(meta::NOTICE_SEQ).map(Notice::Cancel),
+        GOING_AWAY => Some(Notice::GoingAway),
+        _ => None,
+    }
+}
