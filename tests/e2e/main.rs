@@ -18,5 +18,6 @@ mod plugin_sets;
 mod progress;
 mod reply_hooks;
 mod routes;
+mod shutdown;
 mod socket;
 mod writes;

@@ -11,6 +11,7 @@ use super::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
+use crate::rerror::Rerror;
 use crate::session::{PreSession, Session};
 use crate::socket::{Family, HostPort, Socket, connect_tcp};
 
@@ -105,7 +106,8 @@ async fn establish<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    if shared.is_closing() {
+    // A connection that was taken before a shutdown began is not turned away by it.
+    if shared.is_closing() && !shared.is_draining() {
         return Err(Error::closed("the peer is closed"));
     }
     shared
@@ -131,7 +133,13 @@ where
                 false => |plugin, pre| plugin.post_accept(pre),
             },
         );
-        let refused = match tokio::time::timeout(timeout, run).await {
+        let run = tokio::time::timeout(timeout, run);
+        let done = tokio::select! {
+            biased;
+            done = run => done,
+            () = shared.is_over() => Ok(Err(Rerror::internal("the peer has shut down"))),
+        };
+        let refused = match done {
             Ok(Ok(())) => None,
             Ok(Err(rerror)) => Some(Error::refused(rerror)),
             Err(_) => Some(Error::new(

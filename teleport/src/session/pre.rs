@@ -208,7 +208,9 @@ impl PreSession {
             let _ = inner.put(&parts.unwritten, None, super::outbound::When::Now);
         }
         task::start(Arc::clone(&inner), halves.read, parts.unpack, parts.unread);
-        if self.shared.is_closing() {
+        if self.shared.is_draining() {
+            inner.ask_to_drain();
+        } else if self.shared.is_closing() {
             inner.begin_close("the peer is closing");
         }
         Session(inner)
