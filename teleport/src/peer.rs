@@ -16,15 +16,17 @@ use crate::router::registrar::{CallController, CallFunction, PushController, Pus
 use crate::router::routed::RoutedFn;
 use crate::router::{HandlerInfo, Router, SubRouter, UnknownCallHandler, UnknownPushHandler};
 use crate::session::{Bounds, Hub, LogStyle, Session, Sessions, Sweeper};
-use crate::socket::{Address, Family, Listener, ToAddress};
+use crate::socket::{Address, Connect, Family, Listener, ToAddress};
 
 mod accept;
 mod builder;
 mod config;
 mod connect;
+mod dial;
 
 pub use builder::PeerBuilder;
 pub use config::PeerConfig;
+pub use dial::Dial;
 
 /// A communication instance: a server, a client, or both at once. A cheap handle: clones are the
 /// same peer.
@@ -318,38 +320,45 @@ impl Peer {
     }
 
     /// Dials another peer by tcp: `host:port`, `[::1]:port`, `:port` for this machine, or an
-    /// address that is known.
-    ///
-    /// # Errors
-    ///
-    /// [`Config`](crate::ErrorKind::Config) for an address that is none,
-    /// [`Dial`](crate::ErrorKind::Dial) when nobody answers there,
-    /// [`Timeout`](crate::ErrorKind::Timeout) after the configured `default_dial_timeout`, or what a
-    /// plugin refused the connection with.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future gives the attempt up; no session is left behind.
+    /// address that is known. Await what this returns, or say more about it first; see [`Dial`].
     #[doc(alias = "connect")]
-    pub async fn dial(&self, address: impl ToAddress) -> Result<Session, Error> {
-        connect::dial(&self.0, &address.to_address(), Arc::clone(&self.0.proto)).await
+    pub fn dial(&self, address: impl ToAddress) -> Dial<'_> {
+        Dial::new(self, connect::connector(&self.0, &address.to_address()))
     }
 
     /// [`dial`](Self::dial) by another protocol than the peer's own.
+    pub fn dial_with(&self, address: impl ToAddress, proto: impl Proto) -> Dial<'_> {
+        self.dial(address).proto(proto)
+    }
+
+    /// Dials by a transport of your own, which can be dialled again when the connection broke.
     ///
-    /// # Errors
+    /// # Examples
     ///
-    /// As for [`dial`](Self::dial).
+    /// ```
+    /// use teleport::Peer;
     ///
-    /// # Cancel safety
-    ///
-    /// As of [`dial`](Self::dial).
-    pub async fn dial_with(
-        &self,
-        address: impl ToAddress,
-        proto: impl Proto,
-    ) -> Result<Session, Error> {
-        connect::dial(&self.0, &address.to_address(), Arc::new(proto)).await
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), teleport::Error> {
+    /// let server = Peer::builder().build()?;
+    /// let client = Peer::builder().build()?;
+    /// let there = server.clone();
+    /// let session = client
+    ///     .dial_by(move || {
+    ///         let there = there.clone();
+    ///         async move {
+    ///             let (near, far) = tokio::io::duplex(1024);
+    ///             there.serve_conn(far).await.map_err(std::io::Error::other)?;
+    ///             Ok(near)
+    ///         }
+    ///     })
+    ///     .await?;
+    /// assert!(session.health());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dial_by(&self, connector: impl Connect) -> Dial<'_> {
+        Dial::new(self, Ok(Arc::new(connector)))
     }
 
     /// Listens on the configured `local_ip` and `listen_port` and returns the bound address.
