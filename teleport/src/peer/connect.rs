@@ -28,7 +28,7 @@ pub(super) async fn dial(
         .map_err(|e| {
             Error::new(ErrorKind::Dial, format!("cannot dial {address}")).with_source(e)
         })?;
-    dialled(shared, stream, &*proto).await
+    dialled(shared, stream, &proto).await
 }
 
 async fn connect(shared: &Shared, target: &HostPort) -> std::io::Result<TcpStream> {
@@ -76,7 +76,7 @@ async fn limited<T>(
 pub(super) async fn dialled<S>(
     shared: &Arc<Shared>,
     stream: S,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -88,7 +88,7 @@ where
 pub(super) async fn accepted<S>(
     shared: &Arc<Shared>,
     stream: S,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -99,7 +99,7 @@ where
 async fn establish<S>(
     shared: &Arc<Shared>,
     stream: S,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
     is_dialled: bool,
 ) -> Result<Session, Error>
 where
@@ -113,8 +113,8 @@ where
         .socket
         .apply_to(&stream)
         .map_err(|e| Error::new(ErrorKind::Io, "the socket options do not hold").with_source(e))?;
-    let socket = Socket::new(stream, proto, Arc::clone(&shared.handshake_env));
-    let mut pre = PreSession::new(Arc::clone(shared), socket, proto.version(), is_dialled);
+    let socket = Socket::new(stream, &**proto, Arc::clone(&shared.handshake_env));
+    let mut pre = PreSession::new(Arc::clone(shared), socket, Arc::clone(proto), is_dialled);
     let tables = shared.router.tables();
     let hook = if is_dialled {
         Hooks::POST_DIAL
