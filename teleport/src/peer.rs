@@ -370,7 +370,16 @@ impl Peer {
     /// [`Listen`](crate::ErrorKind::Listen) if the address cannot be listened on, or what a plugin
     /// refused it with.
     pub async fn listen(&self) -> Result<Address, Error> {
-        accept::listen(&self.0, None).await
+        accept::listen(&self.0, None, Arc::clone(&self.0.proto)).await
+    }
+
+    /// [`listen`](Self::listen) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub async fn listen_with(&self, proto: impl Proto) -> Result<Address, Error> {
+        accept::listen(&self.0, None, Arc::new(proto)).await
     }
 
     /// Listens on an address, `host:port`, `[::1]:port`, or `:port` for all interfaces, and
@@ -380,7 +389,21 @@ impl Peer {
     ///
     /// As for [`listen`](Self::listen).
     pub async fn listen_on(&self, address: impl ToAddress) -> Result<Address, Error> {
-        accept::listen(&self.0, Some(&address.to_address())).await
+        let proto = Arc::clone(&self.0.proto);
+        accept::listen(&self.0, Some(&address.to_address()), proto).await
+    }
+
+    /// [`listen_on`](Self::listen_on) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub async fn listen_on_with(
+        &self,
+        address: impl ToAddress,
+        proto: impl Proto,
+    ) -> Result<Address, Error> {
+        accept::listen(&self.0, Some(&address.to_address()), Arc::new(proto)).await
     }
 
     /// [`listen`](Self::listen)s, and returns when the peer is closed.
@@ -402,11 +425,25 @@ impl Peer {
     ///
     /// A plugin refused the address, or the peer is closed.
     pub async fn serve_listener<L: Listener>(&self, listener: L) -> Result<(), Error> {
+        self.serve_listener_with(listener, Arc::clone(&self.0.proto))
+            .await
+    }
+
+    /// [`serve_listener`](Self::serve_listener) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`serve_listener`](Self::serve_listener).
+    pub async fn serve_listener_with<L: Listener>(
+        &self,
+        listener: L,
+        proto: impl Proto,
+    ) -> Result<(), Error> {
         if self.0.is_closing() {
             return Err(Error::closed("the peer is closed"));
         }
         accept::announce(&self.0, &listener.local_address())?;
-        accept::serve(Arc::clone(&self.0), listener, Arc::clone(&self.0.proto)).await;
+        accept::serve(Arc::clone(&self.0), listener, Arc::new(proto)).await;
         Ok(())
     }
 
@@ -423,7 +460,24 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::accepted(&self.0, stream, &*self.0.proto).await
+        connect::accepted(&self.0, stream, &self.0.proto).await
+    }
+
+    /// [`serve_conn`](Self::serve_conn) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`serve_conn`](Self::serve_conn).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`serve_conn`](Self::serve_conn).
+    pub async fn serve_conn_with<S>(&self, stream: S, proto: impl Proto) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let proto: Arc<dyn Proto> = Arc::new(proto);
+        connect::accepted(&self.0, stream, &proto).await
     }
 
     /// Makes a session of any stream, as if it had been dialled.
@@ -439,7 +493,24 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::dialled(&self.0, stream, &*self.0.proto).await
+        connect::dialled(&self.0, stream, &self.0.proto).await
+    }
+
+    /// [`dial_conn`](Self::dial_conn) by another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`dial_conn`](Self::dial_conn).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`dial_conn`](Self::dial_conn).
+    pub async fn dial_conn_with<S>(&self, stream: S, proto: impl Proto) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let proto: Arc<dyn Proto> = Arc::new(proto);
+        connect::dialled(&self.0, stream, &proto).await
     }
 
     /// Closes the peer in good order: listens no more, and closes all sessions as

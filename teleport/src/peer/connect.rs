@@ -85,7 +85,7 @@ impl Tcp {
 pub(super) async fn dial(
     shared: &Arc<Shared>,
     connector: &dyn Connect,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error> {
     let halves = open(shared, connector).await?;
     Ok(establish(shared, halves, proto, true).await?.start())
@@ -123,7 +123,7 @@ async fn limited<T>(
 pub(super) async fn dialled<S>(
     shared: &Arc<Shared>,
     stream: S,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -136,7 +136,7 @@ where
 pub(super) async fn accepted<S>(
     shared: &Arc<Shared>,
     stream: S,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -165,14 +165,14 @@ where
 async fn establish(
     shared: &Arc<Shared>,
     halves: Halves,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
     is_dialled: bool,
 ) -> Result<PreSession, Error> {
     if shared.is_closing() {
         return Err(Error::closed("the peer is closed"));
     }
-    let socket = Socket::from_halves(halves, proto, Arc::clone(&shared.handshake_env));
-    let mut pre = PreSession::new(Arc::clone(shared), socket, proto.version(), is_dialled);
+    let socket = Socket::from_halves(halves, &**proto, Arc::clone(&shared.handshake_env));
+    let mut pre = PreSession::new(Arc::clone(shared), socket, Arc::clone(proto), is_dialled);
     let tables = shared.router.tables();
     let hook = if is_dialled {
         Hooks::POST_DIAL

@@ -55,7 +55,7 @@ impl<'a> IntoFuture for Dial<'a> {
         Box::pin(async move {
             let shared = &self.peer.0;
             let proto = self.proto.unwrap_or_else(|| Arc::clone(&shared.proto));
-            connect::dial(shared, &*self.connector?, &*proto).await
+            connect::dial(shared, &*self.connector?, &proto).await
         })
     }
 }
