@@ -1,5 +1,6 @@
 //! The framework as its users meet it, one module per behaviour.
 
+mod auth;
 mod bad_frames;
 mod bad_messages;
 mod calls;

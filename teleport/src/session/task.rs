@@ -203,7 +203,7 @@ async fn finish(inner: &Arc<Inner>) {
 
 /// Reads on, to no end, until the other end has closed its side too. A TCP connection that is
 /// dropped with bytes unread is reset, and takes along what the other end has not read yet.
-async fn linger(mut read: Box<dyn AsyncRead + Send + Unpin>) {
+pub(super) async fn linger(mut read: Box<dyn AsyncRead + Send + Unpin>) {
     let drain = async {
         let mut nowhere = [0; 4096];
         let mut left = LINGER_BYTES;
