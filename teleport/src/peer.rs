@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,15 +17,23 @@ use crate::router::registrar::{CallController, CallFunction, PushController, Pus
 use crate::router::routed::RoutedFn;
 use crate::router::{HandlerInfo, Router, SubRouter, UnknownCallHandler, UnknownPushHandler};
 use crate::session::{Bounds, Hub, LogStyle, Session, Sessions, Sweeper};
-use crate::socket::{Address, Family, Listener, ToAddress};
+#[cfg(feature = "tls")]
+use crate::socket::tls::{TlsClient, TlsServer};
+use crate::socket::{Address, BoundListener, Listener, Network, Stream, ToAddress};
 
 mod accept;
 mod builder;
 mod config;
 mod connect;
+mod dial;
+mod listen;
+
+use listen::Listeners;
 
 pub use builder::PeerBuilder;
 pub use config::PeerConfig;
+pub use dial::Dial;
+pub use listen::{Listen, Listening};
 
 /// A communication instance: a server, a client, or both at once. A cheap handle: clones are the
 /// same peer.
@@ -70,7 +79,14 @@ pub struct Peer(Arc<Shared>);
 /// What the handles, sessions and tasks of a peer share.
 pub(crate) struct Shared {
     config: PeerConfig,
-    family: Family,
+    network: Network,
+    #[cfg(feature = "tls")]
+    tls_server: Option<TlsServer>,
+    #[cfg(feature = "tls")]
+    tls_client: Option<TlsClient>,
+    listeners: Listeners,
+    /// The room for accepted connections in their handshakes.
+    handshakes: Arc<Semaphore>,
     env: Arc<Env>,
     handshake_env: Arc<Env>,
     proto: Arc<dyn Proto>,
@@ -317,13 +333,16 @@ impl Peer {
         self.root().set_unknown_push(handler)
     }
 
-    /// Dials another peer by tcp: `host:port`, `[::1]:port`, `:port` for this machine, or an
-    /// address that is known.
+    /// Dials another peer: `host:port`, `[::1]:port`, `:port` for this machine, a path when the
+    /// network is one of unix sockets, an address with the network in front such as
+    /// `unix:/run/app.sock`, or an address that is known.
+    ///
+    /// Await what this returns, or say more about the connection first; see [`Dial`].
     ///
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config) for an address that is none,
-    /// [`Dial`](crate::ErrorKind::Dial) when nobody answers there,
+    /// [`Dial`](crate::ErrorKind::Dial) when nobody answers there or the encryption fails,
     /// [`Timeout`](crate::ErrorKind::Timeout) after the configured `default_dial_timeout`, or what a
     /// plugin refused the connection with.
     ///
@@ -331,8 +350,8 @@ impl Peer {
     ///
     /// Dropping the future gives the attempt up; no session is left behind.
     #[doc(alias = "connect")]
-    pub async fn dial(&self, address: impl ToAddress) -> Result<Session, Error> {
-        connect::dial(&self.0, &address.to_address(), Arc::clone(&self.0.proto)).await
+    pub fn dial(&self, address: impl ToAddress) -> Dial<'_> {
+        Dial::new(&self.0, address.to_address().into_owned())
     }
 
     /// [`dial`](Self::dial) by another protocol than the peer's own.
@@ -349,29 +368,50 @@ impl Peer {
         address: impl ToAddress,
         proto: impl Proto,
     ) -> Result<Session, Error> {
-        connect::dial(&self.0, &address.to_address(), Arc::new(proto)).await
+        self.dial(address).proto(proto).await
     }
 
-    /// Listens on the configured `local_ip` and `listen_port` and returns the bound address.
-    /// Connections are taken in the background until the peer is closed.
+    /// Listens on the configured `listen_address`, or `local_ip` and `listen_port`, and returns the
+    /// bound address. Connections are taken in the background until the peer is closed.
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) without a `listen_port`,
+    /// [`Config`](crate::ErrorKind::Config) without a `listen_address` and a `listen_port`,
     /// [`Listen`](crate::ErrorKind::Listen) if the address cannot be listened on, or what a plugin
     /// refused it with.
     pub async fn listen(&self) -> Result<Address, Error> {
-        accept::listen(&self.0, None).await
+        Listen::configured(&self.0).await
     }
 
-    /// Listens on an address, `host:port`, `[::1]:port`, or `:port` for all interfaces, and
-    /// returns the bound address. A peer may listen on several.
+    /// Listens on an address, and returns the bound address: `host:port`, `[::1]:port`, `:port` for
+    /// all interfaces, a path when the network is one of unix sockets, or with the network in front
+    /// such as `unix:/run/app.sock`. A peer may listen on several.
+    ///
+    /// Await what this returns, or say more about the address first; see [`Listen`].
     ///
     /// # Errors
     ///
     /// As for [`listen`](Self::listen).
-    pub async fn listen_on(&self, address: impl ToAddress) -> Result<Address, Error> {
-        accept::listen(&self.0, Some(&address.to_address())).await
+    pub fn listen_on(&self, address: impl ToAddress) -> Listen<'_> {
+        Listen::on(&self.0, address.to_address().into_owned())
+    }
+
+    /// Goes on with a socket that listens already, such as one inherited from another process, and
+    /// returns its address. Connections are taken in the background until the peer is closed.
+    ///
+    /// Await what this returns, or say more about the address first; see [`Listen`].
+    ///
+    /// # Errors
+    ///
+    /// What a plugin refused the address with, or the peer is closed.
+    pub fn listen_from(&self, listener: BoundListener) -> Listen<'_> {
+        Listen::from(&self.0, listener)
+    }
+
+    /// The addresses that this peer listens on, in the order in which that began.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<Listening> {
+        self.0.listeners.all()
     }
 
     /// [`listen`](Self::listen)s, and returns when the peer is closed.
@@ -396,12 +436,19 @@ impl Peer {
         if self.0.is_closing() {
             return Err(Error::closed("the peer is closed"));
         }
-        accept::announce(&self.0, &listener.local_address())?;
-        accept::serve(Arc::clone(&self.0), listener, Arc::clone(&self.0.proto)).await;
+        listen::announce(&self.0, &listener.local_address())?;
+        let how = accept::How {
+            proto: Arc::clone(&self.0.proto),
+            #[cfg(feature = "tls")]
+            tls: self.0.tls_server.clone(),
+        };
+        let stop = self.0.closing.child_token();
+        accept::serve(Arc::clone(&self.0), listener, how, stop).await;
         Ok(())
     }
 
-    /// Makes a session of any stream, as if it had been accepted.
+    /// Makes a session of any stream, as if it had been accepted. It is taken as it is: not
+    /// encrypted by the peer's settings.
     ///
     /// # Errors
     ///
@@ -414,10 +461,11 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::accepted(&self.0, stream, &*self.0.proto).await
+        connect::accepted(&self.0, Stream::new(stream), &*self.0.proto).await
     }
 
-    /// Makes a session of any stream, as if it had been dialled.
+    /// Makes a session of any stream, as if it had been dialled. It is taken as it is: not
+    /// encrypted by the peer's settings.
     ///
     /// # Errors
     ///
@@ -430,7 +478,7 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::dialled(&self.0, stream, &*self.0.proto).await
+        connect::dialled(&self.0, Stream::new(stream), &*self.0.proto).await
     }
 
     /// Closes the peer in good order: listens no more, and closes all sessions as

@@ -1,110 +1,38 @@
 //! From a stream to a session.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream};
 
 use super::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
 use crate::session::{PreSession, Session};
-use crate::socket::{Family, HostPort, Socket, connect_tcp};
-
-/// Dials by tcp.
-pub(super) async fn dial(
-    shared: &Arc<Shared>,
-    address: &str,
-    proto: Arc<dyn Proto>,
-) -> Result<Session, Error> {
-    let target = HostPort::parse(address)
-        .map_err(|e| Error::config("the address cannot be dialled").with_source(e))?;
-    let timeout = shared.config.default_dial_timeout;
-    let stream = limited(timeout, address, connect(shared, &target))
-        .await?
-        .map_err(|e| {
-            Error::new(ErrorKind::Dial, format!("cannot dial {address}")).with_source(e)
-        })?;
-    dialled(shared, stream, &*proto).await
-}
-
-async fn connect(shared: &Shared, target: &HostPort) -> std::io::Result<TcpStream> {
-    let Some(local) = shared.config.local_ip else {
-        return connect_tcp(target, shared.family).await;
-    };
-    let family = if local.is_ipv4() {
-        Family::V4
-    } else {
-        Family::V6
-    };
-    let mut last = None;
-    for address in target.resolve_to_dial(family).await? {
-        let socket = if local.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.bind((local, 0).into())?;
-        match socket.connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into()))
-}
-
-async fn limited<T>(
-    timeout: Duration,
-    address: &str,
-    work: impl Future<Output = T>,
-) -> Result<T, Error> {
-    if timeout.is_zero() {
-        return Ok(work.await);
-    }
-    tokio::time::timeout(timeout, work).await.map_err(|_| {
-        Error::new(
-            ErrorKind::Timeout,
-            format!("{address} did not answer within {timeout:?}"),
-        )
-    })
-}
+use crate::socket::{Socket, Stream};
 
 /// Makes a session of a stream that this side opened.
-pub(super) async fn dialled<S>(
+pub(super) async fn dialled(
     shared: &Arc<Shared>,
-    stream: S,
+    stream: Stream,
     proto: &dyn Proto,
-) -> Result<Session, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) -> Result<Session, Error> {
     establish(shared, stream, proto, true).await
 }
 
 /// Makes a session of a stream that the other side opened.
-pub(super) async fn accepted<S>(
+pub(super) async fn accepted(
     shared: &Arc<Shared>,
-    stream: S,
+    stream: Stream,
     proto: &dyn Proto,
-) -> Result<Session, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) -> Result<Session, Error> {
     establish(shared, stream, proto, false).await
 }
 
-async fn establish<S>(
+async fn establish(
     shared: &Arc<Shared>,
-    stream: S,
+    stream: Stream,
     proto: &dyn Proto,
     is_dialled: bool,
-) -> Result<Session, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) -> Result<Session, Error> {
     if shared.is_closing() {
         return Err(Error::closed("the peer is closed"));
     }
@@ -113,7 +41,11 @@ where
         .socket
         .apply_to(&stream)
         .map_err(|e| Error::new(ErrorKind::Io, "the socket options do not hold").with_source(e))?;
-    let socket = Socket::new(stream, proto, Arc::clone(&shared.handshake_env));
+    let socket = Socket::from_halves(
+        stream.into_halves(),
+        proto,
+        Arc::clone(&shared.handshake_env),
+    );
     let mut pre = PreSession::new(Arc::clone(shared), socket, proto.version(), is_dialled);
     let tables = shared.router.tables();
     let hook = if is_dialled {
