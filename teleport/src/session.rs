@@ -22,6 +22,7 @@ mod caller;
 mod calls;
 mod control;
 mod dispatch;
+mod drain;
 mod hub;
 mod inner;
 mod launch;
@@ -38,6 +39,7 @@ mod waiting;
 
 pub use call::{Call, CallCanceller, CallCmd, CallFuture, Reply};
 pub use caller::{Caller, CallerExt, RawReply, Request};
+pub(crate) use drain::Tally;
 pub(crate) use hub::Hub;
 pub use hub::{Broadcast, Sessions};
 pub(crate) use inner::{Bounds, Inner};
@@ -139,7 +141,7 @@ impl Session {
     /// The id and the name of the protocol that is spoken.
     #[must_use]
     pub fn proto(&self) -> (u8, &'static str) {
-        self.0.proto
+        self.0.proto.version()
     }
 
     /// Data of the session's own, to be read. Holds a lock: do not keep it across an `await`.

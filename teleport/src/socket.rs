@@ -7,6 +7,7 @@
 //! not known here.
 
 mod address;
+mod connect;
 mod dial;
 mod listener;
 pub mod memory;
@@ -40,6 +41,7 @@ use crate::proto::{Env, Pack, Proto, ProtoError, Unpack};
 use crate::swap::Swap;
 
 pub use address::{Address, AddressError, Family, HostPort};
+pub use connect::{Connect, Connecting};
 pub use dial::{DialOptions, connect, connect_tcp};
 pub use listener::{BoundListener, Listener, bind_tcp};
 pub use options::{ListenOptions, OptionsError, SocketOptions};

@@ -128,8 +128,18 @@ async fn encrypt_and_accept(shared: &Arc<Shared>, stream: Stream, how: &How) -> 
         Some(tls) => encrypt(shared, stream, tls).await?,
         None => stream,
     };
-    connect::accepted(shared, stream, &*how.proto).await?;
+    connect::accepted(shared, stream, &how.proto).await?;
     Ok(())
+}
+
+/// Waits until no connection in its handshake is of interest any more. A shutdown still takes those
+/// that came before it.
+#[cfg(feature = "tls")]
+async fn gone(shared: &Shared) {
+    shared.closing.cancelled().await;
+    if shared.is_draining() {
+        shared.is_over().await;
+    }
 }
 
 /// Encrypts a connection, within the time that a handshake has.
@@ -144,7 +154,7 @@ async fn encrypt(shared: &Shared, stream: Stream, tls: &TlsServer) -> Result<Str
         .map_err(|e| Error::new(ErrorKind::Io, "the socket options do not hold").with_source(e))?;
     tokio::select! {
         biased;
-        () = shared.closing.cancelled() => Err(Error::closed("the peer is closed")),
+        () = gone(shared) => Err(Error::closed("the peer is closed")),
         encrypted = tokio::time::timeout(limit, tls.accept(stream)) => match encrypted {
             Ok(encrypted) => encrypted.map_err(failed),
             Err(_) => Err(Error::new(

@@ -1,52 +1,102 @@
 //! From a stream to a session.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
+use crate::rerror::Rerror;
 use crate::session::{PreSession, Session};
-use crate::socket::{Socket, Stream};
+use crate::socket::{Connect, Halves, Socket, Stream};
+
+/// Opens a stream and makes a session of it.
+pub(super) async fn dial(
+    shared: &Arc<Shared>,
+    connector: &dyn Connect,
+    timeout: Duration,
+    proto: &Arc<dyn Proto>,
+) -> Result<Session, Error> {
+    let halves = open(shared, connector, timeout).await?;
+    Ok(establish(shared, halves, proto, true).await?.start())
+}
+
+/// Opens a stream, within the time that dialling may take.
+async fn open(
+    shared: &Shared,
+    connector: &dyn Connect,
+    timeout: Duration,
+) -> Result<Halves, Error> {
+    if shared.is_closing() {
+        return Err(Error::closed("the peer is closed"));
+    }
+    let target = connector.target();
+    limited(timeout, &target, connector.connect())
+        .await?
+        .map_err(|e| Error::new(ErrorKind::Dial, format!("cannot dial {target}")).with_source(e))
+}
+
+async fn limited<T>(
+    timeout: Duration,
+    address: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, Error> {
+    if timeout.is_zero() {
+        return Ok(work.await);
+    }
+    tokio::time::timeout(timeout, work).await.map_err(|_| {
+        Error::new(
+            ErrorKind::Timeout,
+            format!("{address} did not answer within {timeout:?}"),
+        )
+    })
+}
 
 /// Makes a session of a stream that this side opened.
 pub(super) async fn dialled(
     shared: &Arc<Shared>,
     stream: Stream,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error> {
-    establish(shared, stream, proto, true).await
+    let halves = apart(shared, stream)?;
+    Ok(establish(shared, halves, proto, true).await?.start())
 }
 
 /// Makes a session of a stream that the other side opened.
 pub(super) async fn accepted(
     shared: &Arc<Shared>,
     stream: Stream,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error> {
-    establish(shared, stream, proto, false).await
+    let halves = apart(shared, stream)?;
+    Ok(establish(shared, halves, proto, false).await?.start())
 }
 
-async fn establish(
-    shared: &Arc<Shared>,
-    stream: Stream,
-    proto: &dyn Proto,
-    is_dialled: bool,
-) -> Result<Session, Error> {
-    if shared.is_closing() {
-        return Err(Error::closed("the peer is closed"));
-    }
+/// Takes a stream apart that got the peer's options.
+fn apart(shared: &Shared, stream: Stream) -> Result<Halves, Error> {
     shared
         .config
         .socket
         .apply_to(&stream)
         .map_err(|e| Error::new(ErrorKind::Io, "the socket options do not hold").with_source(e))?;
-    let socket = Socket::from_halves(
-        stream.into_halves(),
-        proto,
-        Arc::clone(&shared.handshake_env),
-    );
-    let mut pre = PreSession::new(Arc::clone(shared), socket, proto.version(), is_dialled);
+    Ok(stream.into_halves())
+}
+
+/// Lets the plugins have their say about a new connection.
+async fn establish(
+    shared: &Arc<Shared>,
+    halves: Halves,
+    proto: &Arc<dyn Proto>,
+    is_dialled: bool,
+) -> Result<PreSession, Error> {
+    // A connection that was taken before a shutdown began is not turned away by it.
+    if shared.is_closing() && (is_dialled || !shared.is_draining()) {
+        return Err(Error::closed("the peer is closed"));
+    }
+    let socket = Socket::from_halves(halves, &**proto, Arc::clone(&shared.handshake_env));
+    let mut pre = PreSession::new(Arc::clone(shared), socket, Arc::clone(proto), is_dialled);
     let tables = shared.router.tables();
     let hook = if is_dialled {
         Hooks::POST_DIAL
@@ -63,7 +113,13 @@ async fn establish(
                 false => |plugin, pre| plugin.post_accept(pre),
             },
         );
-        let refused = match tokio::time::timeout(timeout, run).await {
+        let run = tokio::time::timeout(timeout, run);
+        let done = tokio::select! {
+            biased;
+            done = run => done,
+            () = shared.is_over() => Ok(Err(Rerror::internal("the peer has shut down"))),
+        };
+        let refused = match done {
             Ok(Ok(())) => None,
             Ok(Err(rerror)) => Some(Error::refused(rerror)),
             Err(_) => Some(Error::new(
@@ -76,5 +132,5 @@ async fn establish(
             return Err(error);
         }
     }
-    Ok(pre.start())
+    Ok(pre)
 }

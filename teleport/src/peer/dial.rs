@@ -1,21 +1,33 @@
-//! Dialling other peers.
+//! Dialling: what can be said about it, before it is awaited.
 
 use std::fmt;
 use std::future::IntoFuture;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Shared, connect};
-use crate::error::{Error, ErrorKind};
+use super::{Peer, connect};
+use crate::error::Error;
 use crate::proto::Proto;
+use crate::router::handler::BoxFuture;
 use crate::session::Session;
 #[cfg(feature = "tls")]
 use crate::socket::tls::TlsClient;
-use crate::socket::{DialOptions, Place, Stream, connect};
+use crate::socket::{self, Connect, Connecting, DialOptions, Place, Stream};
 
-/// A connection to be dialled; await it for the session. Made by [`Peer::dial`](super::Peer::dial).
+/// A dialling that has not begun yet: what can be said about it, in a chain, and then awaited for
+/// the session.
+///
+/// # Errors
+///
+/// Of what it is awaited to: [`Config`](crate::ErrorKind::Config) for an address that is none,
+/// [`Dial`](crate::ErrorKind::Dial) when nobody answers there or the encryption fails,
+/// [`Timeout`](crate::ErrorKind::Timeout) after the time it may take, or what a plugin refused the
+/// connection with.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives the attempt up; no session is left behind.
 ///
 /// # Examples
 ///
@@ -27,33 +39,56 @@ use crate::socket::{DialOptions, Place, Stream, connect};
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "nothing is dialled until it is awaited"]
+#[must_use = "nothing is dialled until this is awaited"]
 pub struct Dial<'a> {
-    shared: &'a Arc<Shared>,
-    address: String,
-    proto: Arc<dyn Proto>,
+    peer: &'a Peer,
+    way: Way,
+    proto: Option<Arc<dyn Proto>>,
     timeout: Duration,
+}
+
+/// How streams are opened.
+enum Way {
+    /// At an address, by the networks there are.
+    To(Box<To>),
+    /// By the user's own transport.
+    By(Arc<dyn Connect>),
+}
+
+struct To {
+    address: String,
     options: DialOptions,
     #[cfg(feature = "tls")]
     tls: Option<TlsClient>,
 }
 
 impl<'a> Dial<'a> {
-    pub(super) fn new(shared: &'a Arc<Shared>, address: String) -> Self {
-        Self {
-            shared,
+    pub(super) fn to(peer: &'a Peer, address: String) -> Self {
+        let way = To {
             address,
-            proto: Arc::clone(&shared.proto),
-            timeout: shared.config.default_dial_timeout,
-            options: shared.config.dial_options(),
+            options: peer.0.config.dial_options(),
             #[cfg(feature = "tls")]
-            tls: shared.tls_client.clone(),
+            tls: peer.0.tls_client.clone(),
+        };
+        Self::new(peer, Way::To(Box::new(way)))
+    }
+
+    pub(super) fn by(peer: &'a Peer, connector: Arc<dyn Connect>) -> Self {
+        Self::new(peer, Way::By(connector))
+    }
+
+    fn new(peer: &'a Peer, way: Way) -> Self {
+        Self {
+            peer,
+            way,
+            proto: None,
+            timeout: peer.0.config.default_dial_timeout,
         }
     }
 
     /// Speaks another protocol than the peer's own.
     pub fn proto(mut self, proto: impl Proto) -> Self {
-        self.proto = Arc::new(proto);
+        self.proto = Some(Arc::new(proto));
         self
     }
 
@@ -64,17 +99,23 @@ impl<'a> Dial<'a> {
         self
     }
 
-    /// Dials from this port of this machine. Default: the peer's `local_port`.
+    /// Dials from this port of this machine. Default: the peer's `local_port`. A transport of your
+    /// own does as it likes.
     pub fn local_port(mut self, port: u16) -> Self {
-        self.options.local_port = Some(port);
+        if let Way::To(to) = &mut self.way {
+            to.options.local_port = Some(port);
+        }
         self
     }
 
-    /// Encrypts the connection. Default: the peer's `tls_client`.
+    /// Encrypts the connection. Default: the peer's `tls_client`. A transport of your own has to do
+    /// so itself: [`TlsClient::connect`].
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn tls(mut self, tls: &TlsClient) -> Self {
-        self.tls = Some(tls.clone());
+        if let Way::To(to) = &mut self.way {
+            to.tls = Some(tls.clone());
+        }
         self
     }
 
@@ -82,86 +123,89 @@ impl<'a> Dial<'a> {
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn plain(mut self) -> Self {
-        self.tls = None;
-        self
-    }
-
-    async fn run(self) -> Result<Session, Error> {
-        let shared = self.shared;
-        let proto = Arc::clone(&self.proto);
-        let target = self.target()?;
-        let stream = target.connect(shared).await?;
-        connect::dialled(shared, stream, &*proto).await
-    }
-
-    fn target(self) -> Result<Target, Error> {
-        let place = Place::parse(&self.address, self.shared.network)
-            .map_err(|e| Error::config("the address cannot be dialled").with_source(e))?;
-        if let Some(missing) = place.network().missing() {
-            return Err(Error::config(missing));
+        if let Way::To(to) = &mut self.way {
+            to.tls = None;
         }
-        Ok(Target {
-            place,
-            timeout: self.timeout,
-            options: self.options,
-            #[cfg(feature = "tls")]
-            tls: self.tls,
-        })
+        self
     }
 }
 
 impl<'a> IntoFuture for Dial<'a> {
     type Output = Result<Session, Error>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        Box::pin(async move {
+            let shared = &self.peer.0;
+            let proto = self.proto.unwrap_or_else(|| Arc::clone(&shared.proto));
+            let connector = self.way.connector(self.peer)?;
+            connect::dial(shared, &*connector, self.timeout, &proto).await
+        })
     }
 }
 
 impl fmt::Debug for Dial<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = match &self.way {
+            Way::To(to) => to.address.clone(),
+            Way::By(connector) => connector.target(),
+        };
         f.debug_struct("Dial")
-            .field("address", &self.address)
+            .field("target", &target)
             .finish_non_exhaustive()
     }
 }
 
-/// Where a session's connection goes, and how it is made, as often as it takes.
-pub(super) struct Target {
+impl Way {
+    /// What opens the streams, as often as it takes.
+    fn connector(self, peer: &Peer) -> Result<Arc<dyn Connect>, Error> {
+        let to = match self {
+            Self::By(connector) => return Ok(connector),
+            Self::To(to) => *to,
+        };
+        let place = Place::parse(&to.address, peer.0.network)
+            .map_err(|e| Error::config("the address cannot be dialled").with_source(e))?;
+        if let Some(missing) = place.network().missing() {
+            return Err(Error::config(missing));
+        }
+        Ok(Arc::new(Networked {
+            place,
+            options: to.options,
+            #[cfg(feature = "tls")]
+            tls: to.tls,
+            #[cfg(feature = "tls")]
+            handshake_timeout: peer.0.config.handshake_timeout,
+        }))
+    }
+}
+
+/// Dials a place on one of the networks.
+struct Networked {
     place: Place,
-    timeout: Duration,
     options: DialOptions,
     #[cfg(feature = "tls")]
     tls: Option<TlsClient>,
+    #[cfg(feature = "tls")]
+    handshake_timeout: Duration,
 }
 
-impl Target {
-    /// Makes a connection.
-    pub(super) async fn connect(&self, shared: &Shared) -> Result<Stream, Error> {
-        let attempt = self.attempt(shared);
-        let attempted = if self.timeout.is_zero() {
-            attempt.await
-        } else {
-            tokio::time::timeout(self.timeout, attempt)
-                .await
-                .map_err(|_| {
-                    let (place, timeout) = (&self.place, self.timeout);
-                    let text = format!("{place} did not answer within {timeout:?}");
-                    Error::new(ErrorKind::Timeout, text)
-                })?
-        };
-        attempted.map_err(|error| {
-            Error::new(ErrorKind::Dial, format!("cannot dial {}", self.place)).with_source(error)
-        })
+impl Connect for Networked {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async { Ok(self.open().await?.into_halves()) })
     }
 
-    async fn attempt(&self, shared: &Shared) -> io::Result<Stream> {
-        let stream = connect(&self.place, &self.options).await?;
-        shared.config.socket.apply_to(&stream)?;
+    fn target(&self) -> String {
+        self.place.to_string()
+    }
+}
+
+impl Networked {
+    async fn open(&self) -> io::Result<Stream> {
+        let stream = socket::connect(&self.place, &self.options).await?;
+        self.options.socket.apply_to(&stream)?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            let limit = shared.config.handshake_timeout;
+            let limit = self.handshake_timeout;
             let name = self.place.host().unwrap_or_default();
             return tokio::time::timeout(limit, tls.connect(stream, name))
                 .await

@@ -87,6 +87,8 @@ struct State {
     /// The connection is gone, without a shutdown.
     cut: bool,
     error: Option<io::Error>,
+    /// Bytes that were queued when the stream was closed.
+    dropped: usize,
     /// All bytes ever written: whether it moves tells whether the other peer reads.
     written: u64,
 }
@@ -105,6 +107,7 @@ impl Outbound {
                 closed: false,
                 cut: false,
                 error: None,
+                dropped: 0,
                 written: 0,
             }),
             queued: AtomicUsize::new(0),
@@ -286,6 +289,11 @@ impl Outbound {
         crate::socket::duplicate(&*lock(&self.state).write)
     }
 
+    /// How many bytes were queued when the stream was closed.
+    pub(super) fn dropped(&self) -> usize {
+        lock(&self.state).dropped
+    }
+
     /// The error that ended the writing.
     pub(super) fn take_error(&self) -> Option<io::Error> {
         lock(&self.state).error.take()
@@ -460,6 +468,7 @@ impl State {
     fn close(&mut self) {
         self.closed = true;
         self.stuck = false;
+        self.dropped += self.len;
         self.chunks.clear();
         self.tail = BytesMut::new();
         self.len = 0;

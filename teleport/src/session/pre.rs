@@ -12,6 +12,7 @@ use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Mtype, Seq};
 use crate::peer::{Peer, Shared};
+use crate::proto::Proto;
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 
@@ -23,7 +24,7 @@ use crate::swap::Swap;
 pub struct PreSession {
     shared: Arc<Shared>,
     socket: Socket,
-    proto: (u8, &'static str),
+    proto: Arc<dyn Proto>,
     dialled: bool,
     counter: u64,
 }
@@ -32,7 +33,7 @@ impl PreSession {
     pub(crate) fn new(
         shared: Arc<Shared>,
         socket: Socket,
-        proto: (u8, &'static str),
+        proto: Arc<dyn Proto>,
         dialled: bool,
     ) -> Self {
         Self {
@@ -94,7 +95,7 @@ impl PreSession {
     /// The id and the name of the protocol that is spoken.
     #[must_use]
     pub fn proto(&self) -> (u8, &'static str) {
-        self.proto
+        self.proto.version()
     }
 
     /// Names the session to be.
@@ -200,6 +201,12 @@ impl PreSession {
     pub(crate) async fn shut(mut self) {
         // Nobody is interested in the shutdown of a connection that was refused.
         let _ = tokio::time::timeout(task::LAST_WRITES, self.socket.shutdown()).await;
+        if self.dialled || self.local_address().socket_addr().is_none() {
+            return;
+        }
+        // What the other end sent after it was refused must not cost it the refusal.
+        let read = self.socket.into_parts().halves.read;
+        self.shared.tasks().spawn(task::linger(read));
     }
 
     /// Starts the read loop.
@@ -237,7 +244,9 @@ impl PreSession {
             let _ = inner.put(&parts.unwritten, None, super::outbound::When::Now);
         }
         task::start(Arc::clone(&inner), halves.read, parts.unpack, parts.unread);
-        if self.shared.is_closing() {
+        if self.shared.is_draining() {
+            inner.ask_to_drain();
+        } else if self.shared.is_closing() {
             inner.begin_close("the peer is closing");
         }
         Session(inner)
