@@ -122,20 +122,20 @@ impl Default for PeerConfig {
 impl PeerConfig {
     /// What a socket that listens is like.
     pub(super) fn listen_options(&self) -> ListenOptions {
-        let mut options = ListenOptions::default();
-        options.backlog = self.backlog;
-        options.reuse_port = self.reuse_port;
-        options.unix_mode = self.unix_mode;
-        options.socket = self.socket.clone();
-        options
+        ListenOptions {
+            backlog: self.backlog,
+            reuse_port: self.reuse_port,
+            unix_mode: self.unix_mode,
+            socket: self.socket.clone(),
+        }
     }
 
     /// What a socket that dials is like.
     pub(super) fn dial_options(&self) -> DialOptions {
-        let mut options = DialOptions::default();
-        options.local_ip = self.local_ip;
-        options.local_port = self.local_port;
-        options.socket = self.socket.clone();
-        options
+        DialOptions {
+            local_ip: self.local_ip,
+            local_port: self.local_port,
+            socket: self.socket.clone(),
+        }
     }
 }
