@@ -28,12 +28,14 @@ mod connect;
 mod dial;
 mod listen;
 mod shutdown;
+mod weak;
 
 pub use builder::PeerBuilder;
 pub use config::PeerConfig;
 pub use dial::Dial;
 pub use listen::{Listen, Listening};
 pub use shutdown::ShutdownReport;
+pub use weak::WeakPeer;
 
 use listen::Listeners;
 use shutdown::Shutdown;
@@ -326,6 +328,32 @@ impl Peer {
         C: PushController,
     {
         self.root().route_push_method(controller, method)
+    }
+
+    /// Registers a handler for the calls of one path, which takes bodies as they come; see
+    /// [`SubRouter::route_call_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    pub fn route_call_raw<H, M>(&self, path: &str, handler: H) -> Result<String, Error>
+    where
+        H: UnknownCallHandler<M>,
+    {
+        self.root().route_call_raw(path, handler)
+    }
+
+    /// Registers a handler for the pushes of one path, which takes bodies as they come; see
+    /// [`SubRouter::route_call_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    pub fn route_push_raw<H, M>(&self, path: &str, handler: H) -> Result<String, Error>
+    where
+        H: UnknownPushHandler<M>,
+    {
+        self.root().route_push_raw(path, handler)
     }
 
     /// Registers the handler of calls that no route takes.

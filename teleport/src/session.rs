@@ -35,6 +35,7 @@ mod scratch;
 mod slow;
 mod sweep;
 mod task;
+mod traffic;
 mod waiting;
 
 pub use call::{Call, CallCanceller, CallCmd, CallFuture, Reply};
@@ -47,6 +48,7 @@ pub(crate) use log::Style as LogStyle;
 pub use pre::PreSession;
 pub use push::{Push, PushFuture};
 pub(crate) use sweep::Sweeper;
+pub use traffic::{Traffic, WeakSession};
 
 /// A connection on which either side calls and pushes. A cheap handle: clones are the same
 /// session.
@@ -235,6 +237,12 @@ impl Session {
     /// lost.
     pub fn abort(&self) {
         self.0.abort("closed by this side at once");
+    }
+
+    /// Does the same as [`abort`](Self::abort), and says why: calls in flight fail with this
+    /// reason, and the log has it.
+    pub fn abort_with(&self, reason: impl Into<String>) {
+        self.0.abort_for(reason.into());
     }
 
     /// Waits until the session is closed, by whomever.

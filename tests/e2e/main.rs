@@ -11,6 +11,7 @@ mod dropped_calls;
 mod encode_panics;
 mod floors;
 mod handshake;
+mod heartbeat;
 mod hook_order;
 mod hub;
 mod idle;

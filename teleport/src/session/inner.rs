@@ -63,6 +63,9 @@ pub(crate) struct Inner {
     pub(super) seq: AtomicU64,
     /// Sequence texts were set by hand.
     pub(super) hand_set: AtomicBool,
+    /// How many CALLs and PUSHes came, and how many went with a sequence text set by hand.
+    pub(super) came: AtomicU64,
+    pub(super) went_by_hand: AtomicU64,
     pub(super) calls: Calls,
     pub(super) out: Outbound,
     pub(super) pack: Box<dyn Pack>,
@@ -140,6 +143,8 @@ impl Inner {
             swap: RwLock::new(swap),
             seq: AtomicU64::new(seq),
             hand_set: AtomicBool::new(false),
+            came: AtomicU64::new(0),
+            went_by_hand: AtomicU64::new(0),
             calls: Calls::new(bounds.in_flight),
             out: Outbound::new(write, bounds.soft_queue),
             pack,
@@ -289,6 +294,15 @@ impl Inner {
             tracing::warn!(remote = %self.remote, reason, "session is closed");
         }
         self.fail(reason);
+    }
+
+    /// [`abort`](Self::abort)s for something that is worth a line in the log.
+    #[cold]
+    pub(crate) fn abort_for(&self, reason: String) {
+        if !self.is_aborted() {
+            tracing::warn!(remote = %self.remote, reason, "session is closed");
+        }
+        self.abort(reason);
     }
 
     /// Ends the session at once.
