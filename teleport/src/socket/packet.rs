@@ -300,7 +300,7 @@ mod tests {
                 if n == 0 {
                     break;
                 }
-                read.extend_from_slice(&buf[..n]);
+                read.extend_from_slice(buf.get(..n).unwrap());
             }
             assert_eq!(read, [bytes.as_slice(), b"next"].concat(), "{space}");
             assert!(far.rest.is_empty());
