@@ -16,6 +16,7 @@ mod hook_order;
 mod hub;
 mod idle;
 mod log_lines;
+mod networks;
 mod plugin_sets;
 mod progress;
 mod reply_hooks;
