@@ -3,5 +3,6 @@
 pub mod auth;
 pub mod heartbeat;
 mod ignore_case;
+pub mod overload;
 
 pub use ignore_case::IgnoreCase;

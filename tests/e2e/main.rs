@@ -17,6 +17,7 @@ mod hub;
 mod idle;
 mod log_lines;
 mod networks;
+mod overload;
 mod plugin_sets;
 mod progress;
 mod reply_hooks;

@@ -7,12 +7,13 @@ use bytes::Bytes;
 
 use super::inner::Inner;
 use super::launch::encode_with;
-use super::{Session, task};
+use super::{Session, control, task};
 use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
-use crate::message::{Message, Mtype, Seq};
+use crate::message::{Message, Meta, Mtype, Seq};
 use crate::peer::{Peer, Shared};
 use crate::proto::Proto;
+use crate::rerror::Rerror;
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 
@@ -151,6 +152,26 @@ impl PreSession {
             }
             Err(error) => Err(self.failed("receive", error)),
         }
+    }
+
+    /// Tells the other end that it may not come in, whatever it waits for: for hooks that refuse a
+    /// connection without having read anything from it. `meta` goes along, a hint when to
+    /// [try again](crate::message::meta::RETRY_AFTER_MS) perhaps. The hook has to return the error
+    /// as well.
+    ///
+    /// A handshake of the other end fails with the error. A session of the other end takes it as
+    /// the reason of the end, and its calls [may be retried](Error::may_retry) elsewhere. The
+    /// original ignores what it did not ask for, and sees the connection close.
+    ///
+    /// # Errors
+    ///
+    /// As of [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`send`](Self::send).
+    pub async fn refuse(&mut self, rerror: &Rerror, meta: Meta) -> Result<(), Error> {
+        self.send(control::refusal(rerror, meta)).await
     }
 
     /// The next sequence text; it is taken by this.
