@@ -3,8 +3,11 @@
 mod bad_frames;
 mod bad_messages;
 mod calls;
+mod cancellation;
 mod closing;
+mod context_age;
 mod cost;
+mod deadlines;
 mod deaf_ends;
 mod dropped_calls;
 mod encode_panics;
@@ -18,5 +21,6 @@ mod plugin_sets;
 mod progress;
 mod reply_hooks;
 mod routes;
+mod session_age;
 mod socket;
 mod writes;

@@ -322,6 +322,10 @@ impl Owed {
         }
     }
 
+    pub(super) fn seq(&self) -> Option<Seq> {
+        self.answer.as_ref().map(|answer| answer.seq.clone())
+    }
+
     pub(super) fn answer(&mut self) -> Option<Answer> {
         self.answer.take()
     }

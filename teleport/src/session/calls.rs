@@ -31,6 +31,16 @@ pub(super) enum Key {
     Text(Seq),
 }
 
+impl Key {
+    /// The sequence text.
+    pub(super) fn seq(&self) -> Seq {
+        match self {
+            Self::Counter(counter) => Seq::from_counter(*counter),
+            Self::Text(seq) => seq.clone(),
+        }
+    }
+}
+
 /// A reply as it arrived.
 #[derive(Debug)]
 pub(super) struct ReplyIn {
@@ -133,6 +143,11 @@ impl Slot {
         (self.counter, self.waker, self.deadline) = (counter, waker, deadline);
         self.mark = None;
         self.reply = None;
+    }
+
+    /// Whether the call is not over yet.
+    fn waits(&self) -> bool {
+        self.reply.is_none() && self.mark.is_none()
     }
 
     fn vacate(&mut self) {
@@ -302,7 +317,7 @@ impl Calls {
             None if state.side.is_empty() => None,
             None => state.side.get_mut(&Seq::from(seq)),
         }?;
-        if slot.reply.is_some() || slot.mark.is_some() {
+        if !slot.waits() {
             return None;
         }
         let mut spare = std::mem::take(&mut slot.spare);
@@ -343,25 +358,28 @@ impl Calls {
         Poll::Ready(result)
     }
 
-    /// Ends a call that has no reply yet; whoever waits for it is told.
-    pub(super) fn cancel(&self, key: &Key) {
+    /// Ends a call that has no reply yet; whoever waits for it is told. Tells whether it was so.
+    pub(super) fn cancel(&self, key: &Key) -> bool {
         let waker = {
             let mut state = lock(&self.state);
-            let Some(slot) = state.slot(key) else { return };
-            if slot.reply.is_some() || slot.mark.is_some() {
-                return;
-            }
+            let Some(slot) = state.slot(key).filter(|slot| slot.waits()) else {
+                return false;
+            };
             slot.mark = Some(Ended::Cancelled);
             slot.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
+        true
     }
 
-    /// Forgets a call; its reply will find nobody. Tells whether it was still there.
+    /// Forgets a call; its reply will find nobody. Tells whether it still waited.
     pub(super) fn remove(&self, key: &Key) -> bool {
-        lock(&self.state).remove(key)
+        let mut state = lock(&self.state);
+        let waited = state.slot(key).is_some_and(|slot| slot.waits());
+        state.remove(key);
+        waited
     }
 
     /// Whether a call of this sequence text waits for its reply.
@@ -397,22 +415,28 @@ impl Calls {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Times out the calls whose deadline has passed, and tells the earliest that has not.
-    pub(super) fn sweep(&self, now: Instant) -> Option<Instant> {
+    /// Times out the calls whose deadline has passed, and tells the earliest that has not. Who
+    /// timed out is noted in `who`.
+    pub(super) fn sweep(&self, now: Instant, mut who: Option<&mut Vec<Seq>>) -> Option<Instant> {
         let mut wakers = Vec::new();
         let mut next = None;
         {
             let mut state = lock(&self.state);
             let State { table, side, .. } = &mut *state;
-            for slot in table.iter_mut().chain(side.values_mut()) {
-                let Some(deadline) = slot.deadline else {
+            let numbered = table.iter_mut().map(|slot| (None, slot));
+            let named = side.iter_mut().map(|(seq, slot)| (Some(seq), slot));
+            for (seq, slot) in numbered.chain(named) {
+                let Some(deadline) = slot.deadline.filter(|_| slot.waits()) else {
                     continue;
                 };
-                if slot.mark.is_some() || slot.reply.is_some() {
-                    continue;
-                }
                 if deadline <= now {
                     slot.mark = Some(Ended::TimedOut);
+                    if let Some(who) = &mut who {
+                        who.push(
+                            seq.cloned()
+                                .unwrap_or_else(|| Seq::from_counter(slot.counter)),
+                        );
+                    }
                     wakers.extend(slot.waker.take());
                 } else {
                     next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));
