@@ -18,6 +18,9 @@ pub const ACCEPT_BODY_CODEC: &str = "X-Accept-Body-Codec";
 /// The key under which a CALL says how many milliseconds its caller will wait, and that the caller
 /// tells when it gives up. Blank without a limit.
 pub(crate) const REMAINING: &str = "X-Remaining-Ms";
+/// The key under which error 503 says that the call was not run, so that it may be made again
+/// elsewhere, whatever it does. The value is `true`.
+pub const NOT_RUN: &str = "X-Not-Run";
 /// The key under which a REPLY that belongs to no call gives notice of something.
 pub(crate) const NOTICE: &str = "X-Notice";
 /// The key of the sequence text of the call that a notice is about.

@@ -13,6 +13,7 @@ use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Mtype, Seq};
 use crate::peer::{Peer, Shared};
+use crate::proto::Proto;
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 
@@ -24,7 +25,7 @@ use crate::swap::Swap;
 pub struct PreSession {
     shared: Arc<Shared>,
     socket: Socket,
-    proto: (u8, &'static str),
+    proto: Arc<dyn Proto>,
     dialled: bool,
     counter: u64,
     context_age: Duration,
@@ -35,7 +36,7 @@ impl PreSession {
     pub(crate) fn new(
         shared: Arc<Shared>,
         socket: Socket,
-        proto: (u8, &'static str),
+        proto: Arc<dyn Proto>,
         dialled: bool,
     ) -> Self {
         let config = shared.config();
@@ -75,10 +76,33 @@ impl PreSession {
         self.socket.remote_address()
     }
 
+    /// What was agreed on with the other end, its certificates among it, if the connection is
+    /// encrypted.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    #[must_use]
+    pub fn tls(&self) -> Option<&crate::socket::tls::TlsInfo> {
+        self.socket.tls()
+    }
+
+    /// Lends the descriptor of the connection; see [`Session::with_fd`].
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) when the connection is no socket of the system, or no descriptor is
+    /// free.
+    #[cfg(unix)]
+    pub fn with_fd<T>(
+        &self,
+        look: impl FnOnce(std::os::fd::BorrowedFd<'_>) -> T,
+    ) -> Result<T, Error> {
+        self.socket.with_fd(look).map_err(Error::no_descriptor)
+    }
+
     /// The id and the name of the protocol that is spoken.
     #[must_use]
     pub fn proto(&self) -> (u8, &'static str) {
-        self.proto
+        self.proto.version()
     }
 
     /// Names the session to be.
@@ -207,6 +231,12 @@ impl PreSession {
     pub(crate) async fn shut(mut self) {
         // Nobody is interested in the shutdown of a connection that was refused.
         let _ = tokio::time::timeout(task::LAST_WRITES, self.socket.shutdown()).await;
+        if self.dialled || self.local_address().socket_addr().is_none() {
+            return;
+        }
+        // What the other end sent after it was refused must not cost it the refusal.
+        let read = self.socket.into_parts().halves.read;
+        self.shared.tasks().spawn(task::linger(read));
     }
 
     /// Starts the read loop.
@@ -221,7 +251,8 @@ impl PreSession {
         let id = parts
             .id
             .or_else(|| natural.socket_addr().map(|addr| addr.to_string()));
-        let inner = Arc::new(Inner::new(
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "tls sets a field"))]
+        let mut inner = Inner::new(
             Arc::clone(&self.shared),
             id,
             halves.local,
@@ -231,7 +262,12 @@ impl PreSession {
             self.counter,
             parts.pack,
             halves.write,
-        ));
+        );
+        #[cfg(feature = "tls")]
+        {
+            inner.tls = halves.tls;
+        }
+        let inner = Arc::new(inner);
         inner.set_context_age(self.context_age);
         self.shared.hub().insert_new(&inner);
         if !parts.unwritten.is_empty() {
@@ -240,7 +276,9 @@ impl PreSession {
         }
         task::start(Arc::clone(&inner), halves.read, parts.unpack, parts.unread);
         inner.set_session_age(self.session_age);
-        if self.shared.is_closing() {
+        if self.shared.is_draining() {
+            inner.ask_to_drain();
+        } else if self.shared.is_closing() {
             inner.begin_close("the peer is closing");
         }
         Session(inner)
