@@ -1,5 +1,8 @@
 //! Plugins that come with the framework.
 
 mod ignore_case;
+#[cfg(feature = "secure")]
+#[cfg_attr(docsrs, doc(cfg(feature = "secure")))]
+pub mod secure;
 
 pub use ignore_case::IgnoreCase;
