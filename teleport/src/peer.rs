@@ -16,15 +16,17 @@ use crate::router::registrar::{CallController, CallFunction, PushController, Pus
 use crate::router::routed::RoutedFn;
 use crate::router::{HandlerInfo, Router, SubRouter, UnknownCallHandler, UnknownPushHandler};
 use crate::session::{Bounds, Hub, LogStyle, Session, Sessions, Sweeper};
-use crate::socket::{Address, Family, Listener, ToAddress};
+use crate::socket::{Address, Connect, Family, Listener, ToAddress};
 
 mod accept;
 mod builder;
 mod config;
 mod connect;
+mod dial;
 
 pub use builder::PeerBuilder;
 pub use config::PeerConfig;
+pub use dial::Dial;
 
 /// A communication instance: a server, a client, or both at once. A cheap handle: clones are the
 /// same peer.
@@ -318,38 +320,45 @@ impl Peer {
     }
 
     /// Dials another peer by tcp: `host:port`, `[::1]:port`, `:port` for this machine, or an
-    /// address that is known.
-    ///
-    /// # Errors
-    ///
-    /// [`Config`](crate::ErrorKind::Config) for an address that is none,
-    /// [`Dial`](crate::ErrorKind::Dial) when nobody answers there,
-    /// [`Timeout`](crate::ErrorKind::Timeout) after the configured `default_dial_timeout`, or what a
-    /// plugin refused the connection with.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future gives the attempt up; no session is left behind.
+    /// address that is known. Await what this returns, or say more about it first; see [`Dial`].
     #[doc(alias = "connect")]
-    pub async fn dial(&self, address: impl ToAddress) -> Result<Session, Error> {
-        connect::dial(&self.0, &address.to_address(), Arc::clone(&self.0.proto)).await
+    pub fn dial(&self, address: impl ToAddress) -> Dial<'_> {
+        Dial::new(self, connect::connector(&self.0, &address.to_address()))
     }
 
     /// [`dial`](Self::dial) by another protocol than the peer's own.
+    pub fn dial_with(&self, address: impl ToAddress, proto: impl Proto) -> Dial<'_> {
+        self.dial(address).proto(proto)
+    }
+
+    /// Dials by a transport of your own, which can be dialled again when the connection broke.
     ///
-    /// # Errors
+    /// # Examples
     ///
-    /// As for [`dial`](Self::dial).
+    /// ```
+    /// use teleport::Peer;
     ///
-    /// # Cancel safety
-    ///
-    /// As of [`dial`](Self::dial).
-    pub async fn dial_with(
-        &self,
-        address: impl ToAddress,
-        proto: impl Proto,
-    ) -> Result<Session, Error> {
-        connect::dial(&self.0, &address.to_address(), Arc::new(proto)).await
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), teleport::Error> {
+    /// let server = Peer::builder().build()?;
+    /// let client = Peer::builder().build()?;
+    /// let there = server.clone();
+    /// let session = client
+    ///     .dial_by(move || {
+    ///         let there = there.clone();
+    ///         async move {
+    ///             let (near, far) = tokio::io::duplex(1024);
+    ///             there.serve_conn(far).await.map_err(std::io::Error::other)?;
+    ///             Ok(near)
+    ///         }
+    ///     })
+    ///     .await?;
+    /// assert!(session.health());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dial_by(&self, connector: impl Connect) -> Dial<'_> {
+        Dial::new(self, Ok(Arc::new(connector)))
     }
 
     /// Listens on the configured `local_ip` and `listen_port` and returns the bound address.
@@ -361,7 +370,16 @@ impl Peer {
     /// [`Listen`](crate::ErrorKind::Listen) if the address cannot be listened on, or what a plugin
     /// refused it with.
     pub async fn listen(&self) -> Result<Address, Error> {
-        accept::listen(&self.0, None).await
+        accept::listen(&self.0, None, Arc::clone(&self.0.proto)).await
+    }
+
+    /// [`listen`](Self::listen) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub async fn listen_with(&self, proto: impl Proto) -> Result<Address, Error> {
+        accept::listen(&self.0, None, Arc::new(proto)).await
     }
 
     /// Listens on an address, `host:port`, `[::1]:port`, or `:port` for all interfaces, and
@@ -371,7 +389,21 @@ impl Peer {
     ///
     /// As for [`listen`](Self::listen).
     pub async fn listen_on(&self, address: impl ToAddress) -> Result<Address, Error> {
-        accept::listen(&self.0, Some(&address.to_address())).await
+        let proto = Arc::clone(&self.0.proto);
+        accept::listen(&self.0, Some(&address.to_address()), proto).await
+    }
+
+    /// [`listen_on`](Self::listen_on) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub async fn listen_on_with(
+        &self,
+        address: impl ToAddress,
+        proto: impl Proto,
+    ) -> Result<Address, Error> {
+        accept::listen(&self.0, Some(&address.to_address()), Arc::new(proto)).await
     }
 
     /// [`listen`](Self::listen)s, and returns when the peer is closed.
@@ -393,11 +425,25 @@ impl Peer {
     ///
     /// A plugin refused the address, or the peer is closed.
     pub async fn serve_listener<L: Listener>(&self, listener: L) -> Result<(), Error> {
+        self.serve_listener_with(listener, Arc::clone(&self.0.proto))
+            .await
+    }
+
+    /// [`serve_listener`](Self::serve_listener) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`serve_listener`](Self::serve_listener).
+    pub async fn serve_listener_with<L: Listener>(
+        &self,
+        listener: L,
+        proto: impl Proto,
+    ) -> Result<(), Error> {
         if self.0.is_closing() {
             return Err(Error::closed("the peer is closed"));
         }
         accept::announce(&self.0, &listener.local_address())?;
-        accept::serve(Arc::clone(&self.0), listener, Arc::clone(&self.0.proto)).await;
+        accept::serve(Arc::clone(&self.0), listener, Arc::new(proto)).await;
         Ok(())
     }
 
@@ -414,7 +460,24 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::accepted(&self.0, stream, &*self.0.proto).await
+        connect::accepted(&self.0, stream, &self.0.proto).await
+    }
+
+    /// [`serve_conn`](Self::serve_conn) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`serve_conn`](Self::serve_conn).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`serve_conn`](Self::serve_conn).
+    pub async fn serve_conn_with<S>(&self, stream: S, proto: impl Proto) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let proto: Arc<dyn Proto> = Arc::new(proto);
+        connect::accepted(&self.0, stream, &proto).await
     }
 
     /// Makes a session of any stream, as if it had been dialled.
@@ -430,7 +493,24 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::dialled(&self.0, stream, &*self.0.proto).await
+        connect::dialled(&self.0, stream, &self.0.proto).await
+    }
+
+    /// [`dial_conn`](Self::dial_conn) by another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`dial_conn`](Self::dial_conn).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`dial_conn`](Self::dial_conn).
+    pub async fn dial_conn_with<S>(&self, stream: S, proto: impl Proto) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let proto: Arc<dyn Proto> = Arc::new(proto);
+        connect::dialled(&self.0, stream, &proto).await
     }
 
     /// Closes the peer in good order: listens no more, and closes all sessions as

@@ -15,6 +15,8 @@ pub use error::{ProtoError, ProtoErrorKind};
 pub use limits::Limits;
 pub use raw::RawProto;
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 
 use crate::{
@@ -46,6 +48,16 @@ pub trait Proto: Send + Sync + 'static {
 
     /// Returns the two directions for one connection.
     fn split(&self) -> (Box<dyn Pack>, Box<dyn Unpack>);
+}
+
+impl<P: Proto + ?Sized> Proto for Arc<P> {
+    fn version(&self) -> (u8, &'static str) {
+        (**self).version()
+    }
+
+    fn split(&self) -> (Box<dyn Pack>, Box<dyn Unpack>) {
+        (**self).split()
+    }
 }
 
 /// The writing direction of a protocol. Several tasks pack for one connection at once.

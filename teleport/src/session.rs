@@ -101,7 +101,7 @@ impl Session {
     /// The id and the name of the protocol that is spoken.
     #[must_use]
     pub fn proto(&self) -> (u8, &'static str) {
-        self.0.proto
+        self.0.proto.version()
     }
 
     /// Data of the session's own, to be read. Holds a lock: do not keep it across an `await`.

@@ -7,6 +7,7 @@
 //! not known here.
 
 mod address;
+mod connect;
 mod listener;
 mod options;
 mod reader;
@@ -28,6 +29,7 @@ use crate::proto::{Env, Pack, Proto, ProtoError, Unpack};
 use crate::swap::Swap;
 
 pub use address::{Address, AddressError, Family, HostPort};
+pub use connect::{Connect, Connecting};
 pub use listener::{Listener, bind_tcp};
 pub use options::SocketOptions;
 pub use reader::SocketReader;

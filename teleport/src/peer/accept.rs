@@ -17,7 +17,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Binds, tells the plugins, and takes connections in the background.
-pub(super) async fn listen(shared: &Arc<Shared>, address: Option<&str>) -> Result<Address, Error> {
+pub(super) async fn listen(
+    shared: &Arc<Shared>,
+    address: Option<&str>,
+    proto: Arc<dyn Proto>,
+) -> Result<Address, Error> {
     if shared.is_closing() {
         return Err(Error::closed("the peer is closed"));
     }
@@ -44,7 +48,6 @@ pub(super) async fn listen(shared: &Arc<Shared>, address: Option<&str>) -> Resul
     })?;
     let bound = Listener::local_address(&listener);
     announce(shared, &bound)?;
-    let proto = Arc::clone(&shared.proto);
     shared
         .tasks
         .spawn(serve(Arc::clone(shared), listener, proto));
@@ -78,12 +81,12 @@ pub(super) async fn serve<L: Listener>(
                 pause = FIRST_PAUSE;
                 if !shared.router.load().hooks.any(Hooks::POST_ACCEPT) {
                     // Nothing to wait for: sessions appear in the order of their connections.
-                    take(&shared, stream, &*proto).await;
+                    take(&shared, stream, &proto).await;
                     continue;
                 }
                 let (shared, proto) = (Arc::clone(&shared), Arc::clone(&proto));
                 let tasks = shared.tasks.clone();
-                tasks.spawn(async move { take(&shared, stream, &*proto).await });
+                tasks.spawn(async move { take(&shared, stream, &proto).await });
             }
             Err(error) if is_of_one_connection(&error) => {
                 tracing::debug!(%error, "a connection was gone before it was taken");
@@ -102,7 +105,7 @@ pub(super) async fn serve<L: Listener>(
 }
 
 /// Makes a session of a connection, or says why not.
-async fn take<S>(shared: &Arc<Shared>, stream: S, proto: &dyn Proto)
+async fn take<S>(shared: &Arc<Shared>, stream: S, proto: &Arc<dyn Proto>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

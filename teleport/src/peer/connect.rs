@@ -1,6 +1,8 @@
 //! From a stream to a session.
 
 use std::future::Future;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,48 +14,93 @@ use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
 use crate::session::{PreSession, Session};
-use crate::socket::{Family, HostPort, Socket, connect_tcp};
+use crate::socket::{
+    Connect, Connecting, Family, Halves, HostPort, Socket, SocketOptions, connect_tcp, halves,
+};
 
-/// Dials by tcp.
-pub(super) async fn dial(
-    shared: &Arc<Shared>,
-    address: &str,
-    proto: Arc<dyn Proto>,
-) -> Result<Session, Error> {
+/// What dials an address, by the settings of the peer.
+pub(super) fn connector(shared: &Shared, address: &str) -> Result<Arc<dyn Connect>, Error> {
     let target = HostPort::parse(address)
         .map_err(|e| Error::config("the address cannot be dialled").with_source(e))?;
-    let timeout = shared.config.default_dial_timeout;
-    let stream = limited(timeout, address, connect(shared, &target))
-        .await?
-        .map_err(|e| {
-            Error::new(ErrorKind::Dial, format!("cannot dial {address}")).with_source(e)
-        })?;
-    dialled(shared, stream, &*proto).await
+    Ok(Arc::new(Tcp {
+        address: address.to_owned(),
+        target,
+        family: shared.family,
+        local: shared.config.local_ip,
+        options: shared.config.socket.clone(),
+    }))
 }
 
-async fn connect(shared: &Shared, target: &HostPort) -> std::io::Result<TcpStream> {
-    let Some(local) = shared.config.local_ip else {
-        return connect_tcp(target, shared.family).await;
-    };
-    let family = if local.is_ipv4() {
-        Family::V4
-    } else {
-        Family::V6
-    };
-    let mut last = None;
-    for address in target.resolve_to_dial(family).await? {
-        let socket = if local.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.bind((local, 0).into())?;
-        match socket.connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
-        }
+/// Dials by tcp.
+struct Tcp {
+    address: String,
+    target: HostPort,
+    family: Family,
+    local: Option<IpAddr>,
+    options: SocketOptions,
+}
+
+impl Connect for Tcp {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async {
+            let stream = self.open().await?;
+            self.options.apply(&stream)?;
+            Ok(halves(stream))
+        })
     }
-    Err(last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into()))
+
+    fn target(&self) -> String {
+        self.address.clone()
+    }
+}
+
+impl Tcp {
+    async fn open(&self) -> io::Result<TcpStream> {
+        let Some(local) = self.local else {
+            return connect_tcp(&self.target, self.family).await;
+        };
+        let family = if local.is_ipv4() {
+            Family::V4
+        } else {
+            Family::V6
+        };
+        let mut last = None;
+        for address in self.target.resolve_to_dial(family).await? {
+            let socket = if local.is_ipv4() {
+                TcpSocket::new_v4()?
+            } else {
+                TcpSocket::new_v6()?
+            };
+            socket.bind((local, 0).into())?;
+            match socket.connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+    }
+}
+
+/// Opens a stream and makes a session of it.
+pub(super) async fn dial(
+    shared: &Arc<Shared>,
+    connector: &dyn Connect,
+    proto: &Arc<dyn Proto>,
+) -> Result<Session, Error> {
+    let halves = open(shared, connector).await?;
+    Ok(establish(shared, halves, proto, true).await?.start())
+}
+
+/// Opens a stream, within the time that dialling may take.
+async fn open(shared: &Shared, connector: &dyn Connect) -> Result<Halves, Error> {
+    if shared.is_closing() {
+        return Err(Error::closed("the peer is closed"));
+    }
+    let timeout = shared.config.default_dial_timeout;
+    let target = connector.target();
+    limited(timeout, &target, connector.connect())
+        .await?
+        .map_err(|e| Error::new(ErrorKind::Dial, format!("cannot dial {target}")).with_source(e))
 }
 
 async fn limited<T>(
@@ -76,32 +123,30 @@ async fn limited<T>(
 pub(super) async fn dialled<S>(
     shared: &Arc<Shared>,
     stream: S,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    establish(shared, stream, proto, true).await
+    let halves = apart(shared, stream)?;
+    Ok(establish(shared, halves, proto, true).await?.start())
 }
 
 /// Makes a session of a stream that the other side opened.
 pub(super) async fn accepted<S>(
     shared: &Arc<Shared>,
     stream: S,
-    proto: &dyn Proto,
+    proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    establish(shared, stream, proto, false).await
+    let halves = apart(shared, stream)?;
+    Ok(establish(shared, halves, proto, false).await?.start())
 }
 
-async fn establish<S>(
-    shared: &Arc<Shared>,
-    stream: S,
-    proto: &dyn Proto,
-    is_dialled: bool,
-) -> Result<Session, Error>
+/// Takes a stream apart that got the peer's options.
+fn apart<S>(shared: &Shared, stream: S) -> Result<Halves, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -113,8 +158,21 @@ where
         .socket
         .apply_to(&stream)
         .map_err(|e| Error::new(ErrorKind::Io, "the socket options do not hold").with_source(e))?;
-    let socket = Socket::new(stream, proto, Arc::clone(&shared.handshake_env));
-    let mut pre = PreSession::new(Arc::clone(shared), socket, proto.version(), is_dialled);
+    Ok(halves(stream))
+}
+
+/// Lets the plugins have their say about a new connection.
+async fn establish(
+    shared: &Arc<Shared>,
+    halves: Halves,
+    proto: &Arc<dyn Proto>,
+    is_dialled: bool,
+) -> Result<PreSession, Error> {
+    if shared.is_closing() {
+        return Err(Error::closed("the peer is closed"));
+    }
+    let socket = Socket::from_halves(halves, &**proto, Arc::clone(&shared.handshake_env));
+    let mut pre = PreSession::new(Arc::clone(shared), socket, Arc::clone(proto), is_dialled);
     let tables = shared.router.tables();
     let hook = if is_dialled {
         Hooks::POST_DIAL
@@ -144,5 +202,5 @@ where
             return Err(error);
         }
     }
-    Ok(pre.start())
+    Ok(pre)
 }

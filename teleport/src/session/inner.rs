@@ -18,7 +18,7 @@ use crate::codec::CodecError;
 use crate::error::{Error, ErrorKind};
 use crate::message::{Head, seq::COUNTERS};
 use crate::peer::{Peer, Shared};
-use crate::proto::{Body, Env, Pack, ProtoError};
+use crate::proto::{Body, Env, Pack, Proto, ProtoError};
 use crate::socket::Address;
 use crate::swap::Swap;
 
@@ -49,7 +49,7 @@ pub(crate) struct Inner {
     id: RwLock<Arc<str>>,
     pub(crate) local: Address,
     pub(crate) remote: Address,
-    pub(super) proto: (u8, &'static str),
+    pub(super) proto: Arc<dyn Proto>,
     pub(super) swap: RwLock<Swap>,
     pub(super) seq: AtomicU64,
     /// Sequence texts were set by hand.
@@ -109,7 +109,7 @@ impl Inner {
         id: Option<String>,
         local: Address,
         remote: Address,
-        proto: (u8, &'static str),
+        proto: Arc<dyn Proto>,
         swap: Swap,
         seq: u64,
         pack: Box<dyn Pack>,

@@ -12,6 +12,7 @@ use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Mtype, Seq};
 use crate::peer::{Peer, Shared};
+use crate::proto::Proto;
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 
@@ -23,7 +24,7 @@ use crate::swap::Swap;
 pub struct PreSession {
     shared: Arc<Shared>,
     socket: Socket,
-    proto: (u8, &'static str),
+    proto: Arc<dyn Proto>,
     dialled: bool,
     counter: u64,
 }
@@ -32,7 +33,7 @@ impl PreSession {
     pub(crate) fn new(
         shared: Arc<Shared>,
         socket: Socket,
-        proto: (u8, &'static str),
+        proto: Arc<dyn Proto>,
         dialled: bool,
     ) -> Self {
         Self {
@@ -71,7 +72,7 @@ impl PreSession {
     /// The id and the name of the protocol that is spoken.
     #[must_use]
     pub fn proto(&self) -> (u8, &'static str) {
-        self.proto
+        self.proto.version()
     }
 
     /// Names the session to be.

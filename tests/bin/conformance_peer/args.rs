@@ -7,7 +7,7 @@
 )]
 
 use clap::{Parser, Subcommand, ValueEnum};
-use teleport_tests::standard::Options;
+use teleport_tests::standard::{Options, spoken::Spoken};
 
 /// The standard peer of the recorded conversations, as a server; with `dial` as a client.
 ///
@@ -167,6 +167,7 @@ impl Features {
 
     pub(crate) fn options(&self) -> Options {
         Options {
+            proto: Spoken::Raw,
             push_after_call: self.push_after_call,
             unknown: self.unknown,
             ignore_case: self.ignore_case,

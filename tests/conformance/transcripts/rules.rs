@@ -20,6 +20,7 @@ use teleport::message::{Mtype, Uri};
 use teleport_tests::standard::Note;
 use teleport_tests::standard::Options;
 use teleport_tests::standard::call::{Kind, kind_of_arg};
+use teleport_tests::standard::spoken::Spoken;
 use teleport_tests::vectors::{Check, Miss, same};
 
 use super::script::{End, Frame, Script, What};
@@ -55,9 +56,9 @@ const MISSING: [(&str, &[&str], &[&str]); 8] = [
 /// Why a transcript cannot be played yet; `None` when it can, also when its setup is unheard of.
 pub(super) fn not_built(transcript: &Value) -> Option<String> {
     let field = |name: &str| transcript[name].as_str().unwrap_or_default().to_lowercase();
-    match field("proto").as_str() {
-        "raw" => {}
-        other => return Some(format!("the protocol {other} is not built yet")),
+    let proto = field("proto");
+    if Spoken::of(&proto).is_none() {
+        return Some(format!("the protocol {proto} is not built yet"));
     }
     let setups = field("server_setup") + "\n" + &field("client_setup");
     let name = field("name");
@@ -79,10 +80,11 @@ pub(super) fn sides(script: &Script) -> Vec<Side> {
     }
 }
 
-/// What a setup asks of a standard peer.
+/// What a setup asks of a standard peer; the protocol is the conversation's.
 pub(super) fn options(setup: &str) -> Options {
     let has = |texts: &[&str]| texts.iter().any(|text| setup.contains(text));
     Options {
+        proto: Spoken::default(),
         push_after_call: has(&["once after"]),
         unknown: has(&[
             "unknown-call",
@@ -135,7 +137,9 @@ pub(super) fn notes_due(script: &Script, of: End, options: &Options) -> Vec<Note
                 true => uri.path().to_lowercase(),
                 false => uri.path().to_owned(),
             };
-            let fits = options.limit.is_none_or(|limit| frame.bytes.len() <= limit);
+            let fits = options
+                .limit
+                .is_none_or(|limit| script.spoken.counted(frame.bytes.len()) <= limit);
             if path.is_empty() || !fits {
                 return None;
             }

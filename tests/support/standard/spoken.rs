@@ -1,0 +1,40 @@
+//! The protocols that a standard peer may speak.
+
+use std::sync::Arc;
+
+use teleport::proto::{Proto, RawProto};
+
+/// The protocol of a peer, or of a recorded conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spoken {
+    /// The default one.
+    #[default]
+    Raw,
+}
+
+impl Spoken {
+    /// The protocol of that name, as recordings have it.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        match name {
+            "raw" => Some(Self::Raw),
+            _ => None,
+        }
+    }
+
+    /// The protocol itself.
+    #[must_use]
+    pub fn proto(self) -> Arc<dyn Proto> {
+        match self {
+            Self::Raw => Arc::new(RawProto),
+        }
+    }
+
+    /// What a limit of messages counts of a frame of that length.
+    #[must_use]
+    pub fn counted(self, len: usize) -> usize {
+        match self {
+            Self::Raw => len,
+        }
+    }
+}
