@@ -197,6 +197,12 @@ impl Session {
         self.0.abort("closed by this side at once");
     }
 
+    /// Does the same as [`abort`](Self::abort), and says why: calls in flight fail with this
+    /// reason, and the log has it.
+    pub fn abort_with(&self, reason: impl Into<String>) {
+        self.0.abort_for(reason.into());
+    }
+
     /// Waits until the session is closed, by whomever.
     ///
     /// # Cancel safety

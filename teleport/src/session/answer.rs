@@ -12,10 +12,12 @@ use bytes::{Bytes, BytesMut};
 use super::inner::{Inner, Payload, Running};
 use super::log::Record;
 use super::outbound::When;
+use super::slow;
 use crate::codec;
-use crate::context::CallCtx;
+use crate::context::{Answered, CallCtx, ReadCtx};
 use crate::error::{Error, ErrorKind};
-use crate::message::{Head, Meta, Mtype, Seq};
+use crate::message::{Head, Meta, Mtype, Seq, Uri};
+use crate::plugin::FlatHooks;
 use crate::private::ReplyBody;
 use crate::rerror::Rerror;
 use crate::router::handler::CallOutcome;
@@ -302,6 +304,8 @@ fn unencodable(error: &Error) -> Rerror {
 pub(super) struct Owed {
     running: Running,
     answer: Option<Answer>,
+    /// The reply hooks, and the uri of the call, for an end that nobody planned.
+    hooks: Option<(FlatHooks, Uri)>,
 }
 
 impl Owed {
@@ -309,7 +313,15 @@ impl Owed {
         Self {
             running,
             answer: Some(answer),
+            hooks: None,
         }
+    }
+
+    /// Sees to it that the reply hooks of the call see the reply whatever becomes of it.
+    pub(super) fn tell(&mut self, hooks: &FlatHooks, ctx: &ReadCtx) {
+        self.hooks = hooks
+            .any(slow::REPLY_HOOKS)
+            .then(|| (hooks.clone(), ctx.uri().clone()));
     }
 
     pub(super) fn settle(mut self, (ctx, result): CallOutcome) {
@@ -331,7 +343,13 @@ impl Drop for Owed {
     fn drop(&mut self) {
         if let Some(answer) = self.answer.take() {
             let rerror = Rerror::internal("the handler was cancelled before it was done");
-            answer.refuse(&self.running.session().0, &rerror);
+            let inner = &self.running.session().0;
+            match self.hooks.take() {
+                None => answer.refuse(inner, &rerror),
+                Some((hooks, uri)) => {
+                    slow::refuse(inner, &hooks, answer, Answered::lost(uri), &rerror, false);
+                }
+            }
         }
     }
 }

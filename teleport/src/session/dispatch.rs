@@ -160,7 +160,12 @@ impl Dispatch<'_> {
                     "the other end calls, but does not read the replies".to_owned(),
                 ));
             }
-            answer.turn_away(self.inner, &rerror);
+            if self.tables.hooks.any(EARLY_CALL.union(slow::REPLY_HOOKS)) {
+                let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+                slow::turn_away(job, answer, self.inner, rerror);
+            } else {
+                answer.turn_away(self.inner, &rerror);
+            }
             return Ok(());
         }
         if self.tables.hooks.any(EARLY_CALL) {
@@ -255,6 +260,10 @@ impl Dispatch<'_> {
     fn push(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
         let record = self.record(Kind::PushHandle, head, size, body);
         if let Some(rerror) = self.overload() {
+            if self.tables.hooks.any(EARLY_PUSH) {
+                let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+                slow::drop_push(job, self.inner);
+            }
             push_done(self.inner, record, head.uri, Some(&rerror));
             return Ok(());
         }
@@ -327,7 +336,9 @@ impl Dispatch<'_> {
                 self.unclaimed(head);
                 return;
             }
-            let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+            let mut received = self.received(head, size);
+            received.set_swap(self.inner.calls.take_swap(head.seq));
+            let job = slow::Job::new(received, body.to_bytes(), self.tables);
             slow::start(slow::reply(job, self.inner));
             return;
         }

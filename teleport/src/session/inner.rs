@@ -238,6 +238,15 @@ impl Inner {
         self.fail(reason);
     }
 
+    /// [`abort`](Self::abort)s for something that is worth a line in the log.
+    #[cold]
+    pub(crate) fn abort_for(&self, reason: String) {
+        if !self.is_aborted() {
+            tracing::warn!(remote = %self.remote, reason, "session is closed");
+        }
+        self.abort(reason);
+    }
+
     /// Ends the session at once.
     pub(crate) fn abort(&self, reason: impl Into<String>) {
         self.raise_state(ABORTED, reason);
