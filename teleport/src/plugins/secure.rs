@@ -15,7 +15,9 @@ mod envelope;
 mod ext;
 mod hex;
 mod legacy;
+mod sealed;
 
 pub use crate::message::meta::{ACCEPT_SECURE, SECURE};
 pub use ext::SecureExt;
 pub use legacy::Legacy;
+pub use sealed::{Key, Sealed};
