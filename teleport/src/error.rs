@@ -29,6 +29,8 @@ struct Inner {
     text: Cow<'static, str>,
     rerror: Option<Rerror>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// The other peer did not do what was asked of it, and will not.
+    not_run: bool,
 }
 
 /// The kinds of [`Error`].
@@ -74,6 +76,7 @@ impl Error {
             text: text.into(),
             rerror: None,
             source: None,
+            not_run: false,
         }))
     }
 
@@ -82,6 +85,13 @@ impl Error {
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// Says that the other peer did not do what was asked of it, and will not.
+    #[cold]
+    pub(crate) fn not_run(mut self) -> Self {
+        self.0.not_run = true;
         self
     }
 
@@ -154,10 +164,12 @@ impl Error {
     }
 
     /// Whether the same operation may be tried again without doing its work twice: it did not
-    /// leave this peer, or the other peer refused it for lack of room.
+    /// leave this peer, or the other peer refused it for lack of room, or said when it shut down
+    /// that it had not begun.
     #[must_use]
     pub fn may_retry(&self) -> bool {
         match self.0.kind {
+            _ if self.0.not_run => true,
             ErrorKind::Busy | ErrorKind::Dial => true,
             ErrorKind::Remote => self
                 .0

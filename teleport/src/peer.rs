@@ -15,7 +15,7 @@ use crate::proto::{Env, Proto};
 use crate::router::registrar::{CallController, CallFunction, PushController, PushFunction};
 use crate::router::routed::RoutedFn;
 use crate::router::{HandlerInfo, Router, SubRouter, UnknownCallHandler, UnknownPushHandler};
-use crate::session::{Bounds, Hub, LogStyle, Session, Sessions, Sweeper};
+use crate::session::{Bounds, Hub, LogStyle, Session, Sessions, Sweeper, Tally};
 use crate::socket::{Address, Connect, Family, Listener, ToAddress};
 
 mod accept;
@@ -23,10 +23,14 @@ mod builder;
 mod config;
 mod connect;
 mod dial;
+mod shutdown;
 
 pub use builder::PeerBuilder;
 pub use config::PeerConfig;
 pub use dial::Dial;
+pub use shutdown::ShutdownReport;
+
+use shutdown::Shutdown;
 
 /// A communication instance: a server, a client, or both at once. A cheap handle: clones are the
 /// same peer.
@@ -81,6 +85,7 @@ pub(crate) struct Shared {
     sweeper: Sweeper,
     tasks: TaskTracker,
     closing: CancellationToken,
+    shutdown: Shutdown,
     defaults: CallDefaults,
 }
 
@@ -116,6 +121,22 @@ impl Shared {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
+    }
+
+    /// Whether the peer shuts down, and sessions are still being made of connections that came
+    /// before.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shutdown.is_draining()
+    }
+
+    /// What the shutdown counts.
+    pub(crate) fn tally(&self) -> &Tally {
+        self.shutdown.tally()
+    }
+
+    /// Waits until the shutdown waits for nothing any more.
+    pub(crate) async fn is_over(&self) {
+        self.shutdown.is_over().await;
     }
 
     #[inline]
@@ -406,7 +427,8 @@ impl Peer {
         accept::listen(&self.0, Some(&address.to_address()), Arc::new(proto)).await
     }
 
-    /// [`listen`](Self::listen)s, and returns when the peer is closed.
+    /// [`listen`](Self::listen)s, and returns when the peer is [`close`](Self::close)d, or was
+    /// [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     ///
@@ -414,8 +436,7 @@ impl Peer {
     pub async fn listen_and_serve(&self) -> Result<(), Error> {
         let address = self.listen().await?;
         tracing::info!(%address, "listening");
-        self.0.closing.cancelled().await;
-        self.close().await;
+        self.closed().await;
         Ok(())
     }
 
@@ -514,7 +535,8 @@ impl Peer {
     }
 
     /// Closes the peer in good order: listens no more, and closes all sessions as
-    /// [`Session::close`] does. Returns when all of this is done, however long a handler takes.
+    /// [`Session::close`] does. Returns when all of this is done, however long a handler takes;
+    /// [`shutdown`](Self::shutdown) has a deadline.
     ///
     /// The closing begins with the call; the future only waits for its end. A handler that awaited
     /// it for its own peer would wait for itself: `drop(peer.close())` is for there.
@@ -528,7 +550,59 @@ impl Peer {
             session.inner().begin_close("the peer is closing");
         }
         self.0.tasks.close();
-        async { self.0.tasks.wait().await }
+        self.at_end()
+    }
+
+    /// Shuts the peer down so that nothing is lost: listens no more, tells the other ends, lets
+    /// handlers that run and calls in flight come to their end, writes what is queued, and closes.
+    /// At the deadline what is left is cut off. The report says what became of everything.
+    ///
+    /// Other ends of this kind make no more calls here when they are told, and close when their
+    /// calls are done. Those that do not understand are served for a moment more, half of the
+    /// deadline and 1 s at most; a session on which nothing moves for 100 ms is closed. A call that
+    /// comes too late is answered with error 503 and the metadata
+    /// [`NOT_RUN`](crate::message::meta::NOT_RUN), and at the very end the other end is told that
+    /// all calls without a reply were not run.
+    ///
+    /// The shutdown begins with the call. A second call, while it lasts, cuts everything off at
+    /// once; both get the report. A deadline of zero does so too. After the deadline the hooks
+    /// [`post_disconnect`](crate::Plugin::post_disconnect) may take half a second more.
+    ///
+    /// A handler that awaited this for its own peer would wait for itself, until the deadline.
+    ///
+    /// # Cancel safety
+    ///
+    /// The shutdown goes on when the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), teleport::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let server = teleport::Peer::builder().build()?;
+    /// server.listen_on("127.0.0.1:0").await?;
+    /// let report = server.shutdown(Duration::from_secs(10)).await;
+    /// assert!(report.is_complete(), "{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "graceful")]
+    #[doc(alias = "drain")]
+    pub fn shutdown(
+        &self,
+        deadline: Duration,
+    ) -> impl Future<Output = ShutdownReport> + Send + use<> {
+        shutdown::shut_down(&self.0, deadline)
+    }
+
+    /// Waits for all tasks, or for the end of a shutdown that cut them off.
+    async fn at_end(&self) {
+        tokio::select! {
+            () = self.0.tasks.wait() => {}
+            () = self.0.is_over() => {}
+        }
     }
 
     /// Waits until somebody closes the peer.
@@ -538,7 +612,7 @@ impl Peer {
     /// It changes nothing.
     pub async fn closed(&self) {
         self.0.closing.cancelled().await;
-        self.0.tasks.wait().await;
+        self.at_end().await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Plugins that come with the framework.
 
+pub mod auth;
 mod ignore_case;
 #[cfg(feature = "secure")]
 #[cfg_attr(docsrs, doc(cfg(feature = "secure")))]

@@ -22,6 +22,7 @@ mod caller;
 mod calls;
 mod control;
 mod dispatch;
+mod drain;
 mod hub;
 mod inner;
 mod launch;
@@ -38,6 +39,7 @@ mod waiting;
 
 pub use call::{Call, CallCanceller, CallCmd, CallFuture, Reply};
 pub use caller::{Caller, CallerExt, RawReply, Request};
+pub(crate) use drain::Tally;
 pub(crate) use hub::Hub;
 pub use hub::{Broadcast, Sessions};
 pub(crate) use inner::{Bounds, Inner};

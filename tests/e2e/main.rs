@@ -1,5 +1,6 @@
 //! The framework as its users meet it, one module per behaviour.
 
+mod auth;
 mod bad_frames;
 mod bad_messages;
 mod calls;
@@ -18,5 +19,6 @@ mod plugin_sets;
 mod progress;
 mod reply_hooks;
 mod routes;
+mod shutdown;
 mod socket;
 mod writes;

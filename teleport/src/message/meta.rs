@@ -20,6 +20,9 @@ pub const ACCEPT_BODY_CODEC: &str = "X-Accept-Body-Codec";
 pub const SECURE: &str = "X-Secure";
 /// The key under which a call says, by `true` or `false`, whether its reply is to be encrypted.
 pub const ACCEPT_SECURE: &str = "X-Accept-Secure";
+/// The key under which error 503 says that the call was not run, so that it may be made again
+/// elsewhere, whatever it does. The value is `true`.
+pub const NOT_RUN: &str = "X-Not-Run";
 /// The key under which a REPLY that belongs to no call gives notice of something.
 pub(crate) const NOTICE: &str = "X-Notice";
 /// The key of the sequence text of the call that a notice is about.

@@ -223,6 +223,7 @@ impl PeerBuilder {
             sweeper: Sweeper::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
+            shutdown: super::Shutdown::default(),
             defaults,
         }));
         for plugin in self.plugins.iter() {

@@ -13,6 +13,7 @@ use super::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
+use crate::rerror::Rerror;
 use crate::session::{PreSession, Session};
 use crate::socket::{
     Connect, Connecting, Family, Halves, HostPort, Socket, SocketOptions, connect_tcp, halves,
@@ -150,9 +151,6 @@ fn apart<S>(shared: &Shared, stream: S) -> Result<Halves, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    if shared.is_closing() {
-        return Err(Error::closed("the peer is closed"));
-    }
     shared
         .config
         .socket
@@ -168,7 +166,8 @@ async fn establish(
     proto: &Arc<dyn Proto>,
     is_dialled: bool,
 ) -> Result<PreSession, Error> {
-    if shared.is_closing() {
+    // A connection that was taken before a shutdown began is not turned away by it.
+    if shared.is_closing() && (is_dialled || !shared.is_draining()) {
         return Err(Error::closed("the peer is closed"));
     }
     let socket = Socket::from_halves(halves, &**proto, Arc::clone(&shared.handshake_env));
@@ -189,7 +188,13 @@ async fn establish(
                 false => |plugin, pre| plugin.post_accept(pre),
             },
         );
-        let refused = match tokio::time::timeout(timeout, run).await {
+        let run = tokio::time::timeout(timeout, run);
+        let done = tokio::select! {
+            biased;
+            done = run => done,
+            () = shared.is_over() => Ok(Err(Rerror::internal("the peer has shut down"))),
+        };
+        let refused = match done {
             Ok(Ok(())) => None,
             Ok(Err(rerror)) => Some(Error::refused(rerror)),
             Err(_) => Some(Error::new(

@@ -16,7 +16,7 @@ use super::slow;
 use crate::codec;
 use crate::context::{Answered, CallCtx, ReadCtx};
 use crate::error::{Error, ErrorKind};
-use crate::message::{Head, Meta, Mtype, Seq, Uri};
+use crate::message::{Head, Meta, Mtype, Seq, Uri, meta};
 use crate::plugin::FlatHooks;
 use crate::private::ReplyBody;
 use crate::rerror::Rerror;
@@ -31,6 +31,8 @@ pub(super) struct Answer {
     record: Option<Box<Record>>,
     /// Whether the reply is queued beyond the hard mark too.
     past_mark: bool,
+    /// The call was not run, because the session is closing.
+    for_good: bool,
 }
 
 /// A reply that is ready but for its bytes.
@@ -48,6 +50,7 @@ impl Answer {
             xfer: XferPipe::from_wire(head.xfer),
             record,
             past_mark: false,
+            for_good: false,
         }
     }
 
@@ -93,9 +96,28 @@ impl Answer {
 
     /// [`refuse`](Self::refuse)s for lack of room: the refusal takes its place in the queue
     /// whatever is in it, for a task that waits would take more. The read loop sees to a bound.
-    pub(super) fn turn_away(mut self, inner: &Arc<Inner>, rerror: &Rerror) {
-        self.past_mark = true;
+    /// `for_good` tells the caller that it may call elsewhere.
+    pub(super) fn turn_away(mut self, inner: &Arc<Inner>, rerror: &Rerror, for_good: bool) {
+        self.set_turned_away(for_good);
         self.refuse(inner, rerror);
+    }
+
+    pub(super) fn set_turned_away(&mut self, for_good: bool) {
+        self.past_mark = true;
+        self.for_good = for_good;
+    }
+
+    /// Whether the reply is queued beyond the hard mark too.
+    pub(super) fn is_past_mark(&self) -> bool {
+        self.past_mark
+    }
+
+    /// Puts an error into the metadata of this reply.
+    pub(super) fn set_error(&self, rerror: &Rerror, meta: &mut Meta) {
+        rerror.set_meta(meta);
+        if self.for_good {
+            meta.add(meta::NOT_RUN, "true");
+        }
     }
 
     pub(super) fn log(&mut self, inner: &Inner, error: Option<&Rerror>) {
@@ -136,7 +158,7 @@ impl Answer {
 
     fn send_error(&mut self, inner: &Arc<Inner>, ctx: Option<&CallCtx>, rerror: &Rerror) {
         let mut meta = ctx.map(|ctx| ctx.reply_meta().clone()).unwrap_or_default();
-        rerror.set_meta(&mut meta);
+        self.set_error(rerror, &mut meta);
         let draft = Draft {
             meta: Some(&meta),
             codec: codec::NONE,
@@ -285,7 +307,8 @@ fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 }
 
 #[cold]
-fn lost(inner: &Inner, seq: &Seq) {
+pub(super) fn lost(inner: &Inner, seq: &Seq) {
+    inner.count_lost_reply();
     tracing::warn!(remote = %inner.remote, %seq, "a reply was lost: the connection is closed");
 }
 
@@ -347,7 +370,7 @@ impl Drop for Owed {
             match self.hooks.take() {
                 None => answer.refuse(inner, &rerror),
                 Some((hooks, uri)) => {
-                    slow::refuse(inner, &hooks, answer, Answered::lost(uri), &rerror, false);
+                    slow::refuse(inner, &hooks, answer, Answered::lost(uri), &rerror);
                 }
             }
         }

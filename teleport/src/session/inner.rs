@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 use super::Session;
 use super::batch;
 use super::calls::Calls;
+use super::control::Notice;
+use super::drain::Drain;
 use super::outbound::{After, CHAIN_FROM, FLUSH_AT, Outbound, When};
 use super::scratch;
 use crate::codec::CodecError;
@@ -33,14 +35,19 @@ pub(crate) struct Bounds {
 }
 
 const OPEN: u8 = 0;
-const CLOSING: u8 = 1;
-const FAILED: u8 = 2;
-const ABORTED: u8 = 3;
-const CLOSED: u8 = 4;
+/// The peer shuts down. The other end was told, and until it has taken notice all goes on.
+const DRAINING: u8 = 1;
+/// The other end is going away: nothing new of this side, while its calls are still handled.
+const LEAVING: u8 = 2;
+const CLOSING: u8 = 3;
+const FAILED: u8 = 4;
+const ABORTED: u8 = 5;
+const CLOSED: u8 = 6;
 
 /// What a session's task has to look at.
 pub(super) const LOOK_OUT: u8 = 1;
 pub(super) const LOOK_STATE: u8 = 2;
+pub(super) const LOOK_DRAIN: u8 = 4;
 
 pub(crate) struct Inner {
     /// Tells this session from all others of the process.
@@ -79,6 +86,8 @@ pub(crate) struct Inner {
     pub(super) parked: AtomicUsize,
     /// Held while the session changes its name.
     pub(super) naming: Mutex<()>,
+    /// What a shutdown has to tell of this session, once there is one.
+    pub(super) drain: OnceLock<Box<Drain>>,
 }
 
 /// What a message's body is made from.
@@ -147,6 +156,7 @@ impl Inner {
             stalled: Mutex::new(super::sweep::Stall::default()),
             parked: AtomicUsize::new(0),
             naming: Mutex::new(()),
+            drain: OnceLock::new(),
         }
     }
 
@@ -180,9 +190,26 @@ impl Inner {
         }
     }
 
+    /// Whether this side may call and push.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
+        self.state.load(Ordering::SeqCst) <= DRAINING
+    }
+
+    /// Whether nothing is known of an end.
+    #[inline]
+    pub(super) fn is_untroubled(&self) -> bool {
         self.state.load(Ordering::SeqCst) == OPEN
+    }
+
+    /// Whether calls of the other end are refused.
+    pub(super) fn refuses(&self) -> bool {
+        self.state.load(Ordering::SeqCst) >= CLOSING
+    }
+
+    /// Whether this side is closing, in good order so far.
+    pub(super) fn is_closing(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == CLOSING
     }
 
     /// Whether reading is over: by an error, the end of the stream, or a plugin.
@@ -213,13 +240,35 @@ impl Inner {
 
     /// No new calls from now on; the task ends the session when all that runs is done.
     pub(crate) fn begin_close(&self, reason: &str) {
-        let closing =
-            self.state
-                .compare_exchange(OPEN, CLOSING, Ordering::SeqCst, Ordering::SeqCst);
-        if closing.is_ok() {
-            self.set_reason(reason);
+        self.raise_state(CLOSING, reason);
+    }
+
+    /// No new calls of this side from now on: the other end is going away.
+    pub(super) fn leave(&self, reason: &str) {
+        self.raise_state(LEAVING, reason);
+    }
+
+    /// The peer shuts down; the session's task tells the other end.
+    pub(crate) fn ask_to_drain(&self) {
+        self.look(LOOK_DRAIN);
+    }
+
+    /// Called by the session's task, between two messages, so that each is counted once.
+    #[cold]
+    pub(super) fn begin_drain(&self) {
+        if self.drain.get().is_some() {
+            return;
         }
-        self.look(LOOK_STATE);
+        self.calls.count();
+        let running = self.running();
+        let _ = self.drain.set(Box::new(Drain::new(running)));
+        let from = (OPEN, DRAINING);
+        let _ = self
+            .state
+            .compare_exchange(from.0, from.1, Ordering::SeqCst, Ordering::SeqCst);
+        if !self.has_failed() && self.tell(Notice::GoingAway).is_err() {
+            tracing::debug!(remote = %self.remote, "the other end cannot be told of the shutdown");
+        }
     }
 
     /// Ends reading, and with it all calls that wait for a reply; what handlers still answer is
@@ -271,6 +320,7 @@ impl Inner {
 
     /// Everything is over; those who wait for it are told.
     pub(super) fn finish(&self) {
+        self.sum_up();
         self.state.store(CLOSED, Ordering::SeqCst);
         self.done.notify_waiters();
     }

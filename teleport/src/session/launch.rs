@@ -48,7 +48,7 @@ pub(super) fn launch<A: ToBody>(
 ) -> Launch {
     let inner = &session.0;
     if !inner.is_open() {
-        return Launch::Done(Err(session.closed_error()));
+        return Launch::Done(Err(session.closed_error().not_run()));
     }
     let hooked = inner
         .shared
@@ -135,7 +135,7 @@ fn take_in(
 #[cold]
 fn not_taken(inner: &Arc<Inner>, seq: &Seq, why: NotTaken) -> Error {
     match why {
-        NotTaken::Closed => Session(Arc::clone(inner)).closed_error(),
+        NotTaken::Closed => Session(Arc::clone(inner)).closed_error().not_run(),
         NotTaken::Full => Error::new(
             ErrorKind::Busy,
             format!(
@@ -256,6 +256,6 @@ pub(super) async fn wait_for_room(inner: &Arc<Inner>) -> Result<(), Error> {
     if inner.is_open() {
         Ok(())
     } else {
-        Err(Session(Arc::clone(inner)).closed_error())
+        Err(Session(Arc::clone(inner)).closed_error().not_run())
     }
 }

@@ -86,6 +86,8 @@ struct State {
     /// The connection is gone, without a shutdown.
     cut: bool,
     error: Option<io::Error>,
+    /// Bytes that were queued when the stream was closed.
+    dropped: usize,
     /// All bytes ever written: whether it moves tells whether the other peer reads.
     written: u64,
 }
@@ -104,6 +106,7 @@ impl Outbound {
                 closed: false,
                 cut: false,
                 error: None,
+                dropped: 0,
                 written: 0,
             }),
             queued: AtomicUsize::new(0),
@@ -277,6 +280,11 @@ impl Outbound {
     /// Whether the connection is gone without a shutdown.
     pub(super) fn was_cut(&self) -> bool {
         lock(&self.state).cut
+    }
+
+    /// How many bytes were queued when the stream was closed.
+    pub(super) fn dropped(&self) -> usize {
+        lock(&self.state).dropped
     }
 
     /// The error that ended the writing.
@@ -453,6 +461,7 @@ impl State {
     fn close(&mut self) {
         self.closed = true;
         self.stuck = false;
+        self.dropped += self.len;
         self.chunks.clear();
         self.tail = BytesMut::new();
         self.len = 0;

@@ -178,6 +178,12 @@ impl PreSession {
     pub(crate) async fn shut(mut self) {
         // Nobody is interested in the shutdown of a connection that was refused.
         let _ = tokio::time::timeout(task::LAST_WRITES, self.socket.shutdown()).await;
+        if self.dialled || self.local_address().socket_addr().is_none() {
+            return;
+        }
+        // What the other end sent after it was refused must not cost it the refusal.
+        let read = self.socket.into_parts().halves.read;
+        self.shared.tasks().spawn(task::linger(read));
     }
 
     /// Starts the read loop.
@@ -209,7 +215,9 @@ impl PreSession {
             let _ = inner.put(&parts.unwritten, None, super::outbound::When::Now);
         }
         task::start(Arc::clone(&inner), halves.read, parts.unpack, parts.unread);
-        if self.shared.is_closing() {
+        if self.shared.is_draining() {
+            inner.ask_to_drain();
+        } else if self.shared.is_closing() {
             inner.begin_close("the peer is closing");
         }
         Session(inner)

@@ -158,7 +158,7 @@ impl<A: ToBody> Push<'_, A> {
     fn start(&mut self) -> Started {
         let inner = &self.session.0;
         if !inner.is_open() {
-            return Started::Done(Err(self.session.closed_error()));
+            return Started::Done(Err(self.session.closed_error().not_run()));
         }
         let seq = self.options.seq.take().unwrap_or_else(|| next_seq(inner));
         let hooked = inner.shared.router().load().hooks.any(HOOKS);

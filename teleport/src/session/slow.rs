@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::answer::{Answer, Owed, deliver};
+use super::answer::{Answer, Owed, deliver, lost};
 use super::calls::{ReplyBytes, ReplyIn};
 use super::dispatch::{invalid_uri, no_codec, not_found, push_done, stray};
 use super::inner::{Inner, Payload};
@@ -215,6 +215,11 @@ async fn reply_result(
         }
         return;
     };
+    if inner.is_aborted() {
+        // Perhaps by a hook that found the call forged; then no plugin is to see or make a reply.
+        lost(inner, answer.seq());
+        return;
+    }
     let (codec, body, error) = match result {
         Ok(body) => encode(inner, ctx, body),
         Err(rerror) => (codec::NONE, Bytes::new(), Some(rerror)),
@@ -244,7 +249,7 @@ async fn reply_result(
         Err(failed) => {
             // The hooks see what goes out in its place too.
             let rerror = Rerror::internal(failed.chain());
-            refuse(inner, hooks, answer, Answered::lost(uri), &rerror, false);
+            refuse(inner, hooks, answer, Answered::lost(uri), &rerror);
             return;
         }
     }
@@ -269,7 +274,7 @@ fn header(
     xfer: XferPipe,
 ) -> Header {
     if let Some(rerror) = error {
-        rerror.set_meta(&mut meta);
+        answer.set_error(rerror, &mut meta);
     }
     Header {
         seq: answer.seq().clone(),
@@ -284,7 +289,13 @@ fn header(
 /// Turns a call away that nobody has looked at. Its header hooks see it, and what they refuse is
 /// refused in their words.
 #[cold]
-pub(super) fn turn_away(job: Job, answer: Answer, inner: &Arc<Inner>, rerror: Rerror) {
+pub(super) fn turn_away(
+    job: Job,
+    mut answer: Answer,
+    inner: &Arc<Inner>,
+    rerror: Rerror,
+    for_good: bool,
+) {
     let Job { mut ctx, tables } = job;
     let hooks = &tables.hooks;
     let looked = at_once(async {
@@ -296,13 +307,14 @@ pub(super) fn turn_away(job: Job, answer: Answer, inner: &Arc<Inner>, rerror: Re
         });
         Some(checked.await.err())
     });
-    let rerror = match looked {
+    let refused = match looked {
         Some(None) => return,
-        Some(Some(Some(refused))) => refused,
-        Some(Some(None)) | None => rerror,
+        Some(Some(refused)) => refused,
+        None => None,
     };
+    answer.set_turned_away(for_good && refused.is_none());
     let call = Answered::new(&mut ctx);
-    refuse(inner, hooks, answer, call, &rerror, true);
+    refuse(inner, hooks, answer, call, &refused.unwrap_or(rerror));
 }
 
 /// Shows a push that is dropped to its header hooks.
@@ -330,8 +342,11 @@ pub(super) fn refuse(
     mut answer: Answer,
     call: Answered,
     rerror: &Rerror,
-    past_mark: bool,
 ) {
+    if inner.is_aborted() {
+        lost(inner, answer.seq());
+        return;
+    }
     let header = header(
         &answer,
         Meta::new(),
@@ -348,7 +363,8 @@ pub(super) fn refuse(
         tracing::warn!(remote = %inner.remote, "a plugin failed, or would wait, before an error reply");
     }
     let (header, body) = write.parts();
-    match header.with_head(|head| deliver(inner, head, Payload::Bytes(body), past_mark)) {
+    match header.with_head(|head| deliver(inner, head, Payload::Bytes(body), answer.is_past_mark()))
+    {
         Ok(_) => answer.log(inner, Some(rerror)),
         Err(_) => return answer.refuse(inner, rerror),
     }

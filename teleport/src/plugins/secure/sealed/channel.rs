@@ -1,16 +1,16 @@
 //! The keys of one connection, and what they make of messages.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit};
 use bytes::{BufMut, Bytes, BytesMut};
 use zeroize::Zeroizing;
 
-use super::window::{Seen, Window};
-use crate::lock;
+use super::window::{Seen, WINDOW, Window};
+use crate::Rerror;
 use crate::message::{Header, Meta, Mtype, Seq, Uri};
 
 /// The key of the only pair of metadata of a sealed message: the number of the message.
@@ -25,15 +25,17 @@ const TAG: usize = 16;
 /// Stands for the number of a call where a reply does not know it.
 const UNKNOWN: u64 = u64::MAX;
 
-/// What a message is that was opened, or is to be sealed.
-#[derive(Debug, PartialEq, Eq)]
+/// What was in a sealed message.
+#[derive(Debug)]
 pub(super) struct Parts {
-    pub(super) uri: Uri,
+    /// The whole uri, if more of it was sealed than stands outside.
+    pub(super) uri: Option<Uri>,
     pub(super) meta: Meta,
     pub(super) body: Bytes,
 }
 
 /// The part of a message that everybody can read, and nobody change.
+#[derive(Clone, Copy)]
 pub(super) struct Outside<'a> {
     pub(super) mtype: Mtype,
     pub(super) seq: &'a Seq,
@@ -116,22 +118,21 @@ impl Channel {
         }
     }
 
-    /// Takes the next number; `None` when the keys are used up.
-    pub(super) fn next_number(&self) -> Option<u64> {
-        let next = |sent| (sent < self.most).then(|| sent + 1);
+    /// Takes the next number; `None` when the keys are used up. The last numbers are for replies.
+    pub(super) fn next_number(&self, is_reply: bool) -> Option<u64> {
+        let most = match is_reply {
+            true => self.most,
+            false => self.most - (self.most / 4).min(WINDOW),
+        };
+        let next = |sent| (sent < most).then(|| sent + 1);
         self.sent
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
             .ok()
     }
 
-    /// Whether the keys are used up.
-    pub(super) fn is_used_up(&self) -> bool {
-        self.sent.load(Ordering::Relaxed) >= self.most
-    }
-
     /// The number of the call that a reply with this sequence text answers, once.
     pub(super) fn take_call(&self, seq: &Seq) -> Option<u64> {
-        lock(&self.came).calls.remove(seq)
+        self.came().calls.remove(seq)
     }
 
     /// Seals a message that has taken a number: what everybody can read of it, and its body.
@@ -174,17 +175,19 @@ impl Channel {
     /// Opens a message. One that is not authentic changes nothing here.
     pub(super) fn open(
         &self,
-        outside: &Outside<'_>,
+        outside: Outside<'_>,
         meta: &Meta,
         sealed: &[u8],
-    ) -> Result<(u64, Parts), Refused> {
+    ) -> Result<Parts, Refused> {
         let number = number_of(meta).ok_or(Refused::Plain)?;
         if number >= MOST {
             return Err(Refused::Forged);
         }
-        let parts = self.authentic(number, outside, sealed);
-        let parts = parts.ok_or(Refused::Forged)?;
-        let mut came = lock(&self.came);
+        let parts = self
+            .authentic(number, &outside, sealed)
+            .or_else(|| self.unbound_error(number, outside, sealed))
+            .ok_or(Refused::Forged)?;
+        let mut came = self.came();
         match came.window.note(number) {
             Seen::New => {}
             Seen::Again => return Err(Refused::Replayed),
@@ -193,7 +196,24 @@ impl Channel {
         if outside.mtype == Mtype::CALL {
             came.calls.insert(outside.seq.clone(), number);
         }
-        Ok((number, parts))
+        Ok(parts)
+    }
+
+    /// An error that the other end made of a call without knowing which: one that stands in for a
+    /// reply that could not be sent, or of a call that came too late to be noted.
+    fn unbound_error(&self, number: u64, outside: Outside<'_>, sealed: &[u8]) -> Option<Parts> {
+        outside.answers?;
+        let unbound = Outside {
+            answers: None,
+            ..outside
+        };
+        self.authentic(number, &unbound, sealed)
+            .filter(|parts| Rerror::from_meta(&parts.meta).is_some())
+    }
+
+    fn came(&self) -> MutexGuard<'_, Came> {
+        // What is behind the lock is whole at all times.
+        self.came.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn authentic(&self, number: u64, outside: &Outside<'_>, sealed: &[u8]) -> Option<Parts> {
@@ -213,8 +233,8 @@ impl Channel {
         let query = take(&mut text)?;
         let meta = take(&mut text)?;
         let uri = match query.is_empty() {
-            true => Uri::new(outside.uri),
-            false => Uri::new([outside.uri, &query].concat()),
+            true => None,
+            false => Some(Uri::new([outside.uri, &query].concat())),
         };
         Some(Parts {
             uri,

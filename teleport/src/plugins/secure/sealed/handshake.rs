@@ -91,7 +91,7 @@ impl Derived {
 pub(super) async fn dial(shared: &Shared, pre: &mut PreSession) -> Result<Channel, Rerror> {
     let failed = |why: String| shared.failed(why);
     let local = |error: Error| failed(error.to_string());
-    let key = shared.own_key();
+    let key = &shared.key;
     let nonce = nonce().map_err(failed)?;
     let seq = pre.next_seq();
     let hello = Message::new(Mtype::CALL, HELLO, "")

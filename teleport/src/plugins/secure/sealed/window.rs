@@ -109,7 +109,9 @@ mod tests {
         let (mut window, mut set) = (Window::default(), HashSet::new());
         let (mut state, mut highest) = (1_u64, 0_u64);
         for round in 0..200_000_u64 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             let spread = [3, 70, 9000, 20_000][(state >> 60) as usize % 4];
             let number = (round + (state >> 33) % spread).saturating_sub(spread / 2);
             let due = if number + WINDOW < highest {
