@@ -245,7 +245,7 @@ impl Legacy {
             _ => None,
         };
         let is_secure = is_secure(ctx);
-        if let Some(reply) = accept.or(is_secure.then_some(true)) {
+        if let Some(reply) = accept.or_else(|| is_secure.then_some(true)) {
             ctx.swap().insert(REPLY, reply);
         }
         let enforced = self.is_enforced_on(ctx.path());

@@ -51,7 +51,11 @@ impl Window {
     fn advance(&mut self, number: u64) {
         let (old, new) = (self.next / WORD, number / WORD);
         // The words that `next` is past of, and is not in, hold numbers of a round before.
-        let first = if self.next % WORD == 0 { old } else { old + 1 };
+        let first = if self.next.is_multiple_of(WORD) {
+            old
+        } else {
+            old + 1
+        };
         if first.saturating_add(WORDS) <= new {
             self.words.clear();
         }
@@ -112,7 +116,12 @@ mod tests {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            let spread = [3, 70, 9000, 20_000][(state >> 60) as usize % 4];
+            let spread = match state >> 62 {
+                0 => 3,
+                1 => 70,
+                2 => 9000,
+                _ => 20_000,
+            };
             let number = (round + (state >> 33) % spread).saturating_sub(spread / 2);
             let due = if number + WINDOW < highest {
                 Seen::TooLate
