@@ -34,8 +34,16 @@ pub(super) enum Launch {
     Slow(BoxFuture<'static, Result<Waiting, Error>>),
 }
 
-pub(super) fn next_seq(inner: &Inner) -> Seq {
-    Seq::from_counter(inner.next_counter())
+/// The sequence text of a call or push: the one set by hand, else the session's next.
+#[inline]
+pub(super) fn seq_of(inner: &Inner, by_hand: Option<Seq>) -> Seq {
+    match by_hand {
+        None => Seq::from_counter(inner.next_counter()),
+        Some(seq) => {
+            inner.went_by_hand.fetch_add(1, Ordering::Relaxed);
+            seq
+        }
+    }
 }
 
 /// Makes a call as far as it goes without waiting.
