@@ -14,10 +14,12 @@ pub enum Way {
     ToClient,
 }
 
+type Frames = Arc<Mutex<Vec<(Way, Vec<u8>)>>>;
+
 /// The one in the middle.
 #[derive(Debug)]
 pub struct Middle {
-    seen: Arc<Mutex<Vec<(Way, Vec<u8>)>>>,
+    seen: Frames,
     inject: mpsc::UnboundedSender<(Way, Vec<u8>)>,
 }
 
@@ -61,7 +63,7 @@ async fn relay(
     near_client: DuplexStream,
     near_server: DuplexStream,
     mut injected: mpsc::UnboundedReceiver<(Way, Vec<u8>)>,
-    seen: Arc<Mutex<Vec<(Way, Vec<u8>)>>>,
+    seen: Frames,
     mut change: impl FnMut(Way, Vec<u8>) -> Vec<Vec<u8>>,
 ) {
     let (from_client, to_client) = tokio::io::split(near_client);
