@@ -129,7 +129,8 @@ pub fn framed(filters: &[u8], payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn unescaped(text: &str) -> String {
+/// A text of metadata, its escapes undone.
+pub fn unescaped(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
