@@ -24,6 +24,7 @@ mod plugin_sets;
 mod progress;
 mod reply_hooks;
 mod routes;
+mod sealed;
 mod session_age;
 mod shutdown;
 mod socket;

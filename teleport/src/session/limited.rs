@@ -13,8 +13,8 @@ use super::cancels::Attended;
 use super::dispatch::push_done;
 use super::inner::Inner;
 use super::log::{self, Record};
-use super::slow::{Handled, Outcome, reply_handled};
-use crate::context::{Asked, Life, Limits, OnCancel};
+use super::slow::{Handled, REPLY_HOOKS, hooks_of, refuse, reply_handled};
+use crate::context::{Answered, Asked, Life, Limits, OnCancel};
 use crate::message::{Head, Mtype, Seq, Uri, meta};
 use crate::rerror::{Rerror, code};
 use crate::router::handler::CallHandler;
@@ -147,6 +147,7 @@ impl Limited<'_> {
             uri,
         } = self;
         let Some(seq) = owed.seq() else { return };
+        owed.tell(hooks_of(route.get(), tables), &uri);
         let mut driver = Driver::new(Arc::clone(life), attended);
         let mut work = pin!(Some(work));
         let ended = poll_fn(|cx| match work.as_mut().as_pin_mut() {
@@ -155,9 +156,14 @@ impl Limited<'_> {
         });
         let ended = ended.await;
         drop(driver);
-        let early = || {
-            let (route, uri) = (route.get().cloned(), uri.clone());
-            Some(Outcome::early(tables, route, uri, life.timed_out()))
+        let time_out = |owed: &mut Owed| {
+            let Some(answer) = owed.answer() else { return };
+            let hooks = hooks_of(route.get(), tables);
+            let rerror = life.timed_out();
+            match hooks.any(REPLY_HOOKS) {
+                false => answer.refuse(inner, &rerror),
+                true => refuse(inner, hooks, answer, Answered::lost(uri.clone()), &rerror),
+            }
         };
         match ended {
             Ended::Done(handled) => {
@@ -167,13 +173,13 @@ impl Limited<'_> {
             Ended::Late(None) => drop(owed.answer()),
             Ended::Late(Some(outcome)) => {
                 drop(outcome);
+                time_out(&mut owed);
                 late(inner, life, &uri);
-                reply_handled(inner, tables, &mut owed, early(), Some(life)).await;
             }
             Ended::Over => {
+                time_out(&mut owed);
                 let goes_on = end_or_tell(life, work.as_mut());
-                let reply = reply_handled(inner, tables, &mut owed, early(), Some(life));
-                tokio::join!(reply, outlive(inner, life, &uri, work, goes_on));
+                outlive(inner, life, &uri, work, goes_on).await;
             }
             Ended::GivenUp => {
                 if let Some(mut answer) = owed.answer() {

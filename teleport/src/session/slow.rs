@@ -4,12 +4,12 @@
 //! message stands; one that is not ready moves into a task of its own.
 
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Answer, Owed, deliver};
+use super::answer::{Answer, Owed, deliver, lost};
 use super::calls::{ReplyBytes, ReplyIn};
 use super::cancels::Attended;
 use super::dispatch::{invalid_uri, no_codec, not_found, push_done, stray};
@@ -75,7 +75,7 @@ pub(super) fn call(job: Job, answer: Answer, inner: &Arc<Inner>) -> BoxFuture<'s
     match life {
         None => Box::pin(async move {
             let mut owed = owed;
-            let handled = from_first_hook(&inner, ctx, &tables, None).await;
+            let handled = from_first_hook(&inner, ctx, &tables, For::Any(&mut owed)).await;
             reply_handled(&inner, &tables, &mut owed, handled, None).await;
         }),
         Some(life) => Box::pin(async move {
@@ -88,7 +88,7 @@ pub(super) fn call(job: Job, answer: Answer, inner: &Arc<Inner>) -> BoxFuture<'s
                 attended: None,
                 uri: ctx.uri().clone(),
             };
-            let work = from_first_hook(&inner, ctx, &tables, Some((&life, &route)));
+            let work = from_first_hook(&inner, ctx, &tables, For::Limited(&life, &route));
             call.run(owed, work).await;
         }),
     }
@@ -107,7 +107,7 @@ pub(super) fn routed_call(
     match life {
         None => Box::pin(async move {
             let mut owed = owed;
-            let handled = handle_call(&inner, entry, ctx, None).await;
+            let handled = handle_call(&inner, entry, ctx, For::Any(&mut owed)).await;
             reply_handled(&inner, &tables, &mut owed, handled, None).await;
         }),
         Some(life) => {
@@ -124,7 +124,7 @@ pub(super) fn routed_call(
                     attended,
                     uri: ctx.uri().clone(),
                 };
-                let work = handle_call(&inner, entry, ctx, Some(&life));
+                let work = handle_call(&inner, entry, ctx, For::Limited(&life, &route));
                 call.run(owed, work).await;
             })
         }
@@ -159,45 +159,56 @@ impl Outcome {
             result: Err(rerror),
         }
     }
-
-    /// A call that is answered before its outcome is there.
-    pub(super) fn early(
-        tables: &Tables,
-        route: Option<Arc<Entry<dyn CallHandler>>>,
-        uri: Uri,
-        rerror: Rerror,
-    ) -> Self {
-        let hooks = hooks_of(route.as_ref(), tables);
-        Self {
-            call: hooks.any(REPLY_HOOKS).then(|| Answered::lost(uri)),
-            route,
-            ctx: None,
-            result: Err(rerror),
-        }
-    }
 }
 
 /// The hooks of a route; those of the peer itself without one.
-fn hooks_of<'a>(
+pub(super) fn hooks_of<'a>(
     route: Option<&'a Arc<Entry<dyn CallHandler>>>,
     tables: &'a Tables,
 ) -> &'a FlatHooks {
     route.map_or(&tables.hooks, |route| &route.hooks)
 }
 
-/// Where a limited call notes its route.
-type Noted<'a> = (&'a Life, &'a OnceLock<Arc<Entry<dyn CallHandler>>>);
+/// Who is told how far a call got.
+enum For<'a> {
+    /// Whoever answers for it, should its end be one that nobody planned.
+    Any(&'a mut Owed),
+    /// Those who see to its limit.
+    Limited(&'a Life, &'a OnceLock<Arc<Entry<dyn CallHandler>>>),
+}
+
+impl For<'_> {
+    fn any_hooks(&mut self, hooks: &FlatHooks, ctx: &ReadCtx) {
+        if let Self::Any(owed) = self {
+            owed.tell(hooks, ctx.uri());
+        }
+    }
+
+    fn routed(&mut self, entry: &Arc<Entry<dyn CallHandler>>) {
+        if let Self::Limited(life, route) = self {
+            life.set_limits(entry.info.limits());
+            let _ = route.set(Arc::clone(entry));
+        }
+    }
+
+    fn handled(&mut self) {
+        if let Self::Limited(life, _) = self {
+            life.begin_handling();
+        }
+    }
+}
 
 async fn from_first_hook(
     inner: &Arc<Inner>,
     mut ctx: ReadCtx,
     tables: &Tables,
-    noted: Option<Noted<'_>>,
+    mut whom: For<'_>,
 ) -> Handled {
+    let hooks = &tables.hooks;
+    whom.any_hooks(hooks, &ctx);
     if !read_on(inner, tables, &ctx).await {
         return None;
     }
-    let hooks = &tables.hooks;
     let checked = hooks.run(Hooks::POST_READ_CALL_HEADER, &mut ctx, |p, c| {
         p.post_read_call_header(c)
     });
@@ -212,21 +223,18 @@ async fn from_first_hook(
         not_found(inner, tables, ctx.uri().as_bytes());
         return Some(Outcome::failed(hooks, None, ctx, Rerror::not_found()));
     };
-    let life = noted.map(|(life, route)| {
-        life.set_limits(entry.info.limits());
-        let _ = route.set(Arc::clone(&entry));
-        life
-    });
-    handle_call(inner, entry, ctx, life).await
+    whom.routed(&entry);
+    handle_call(inner, entry, ctx, whom).await
 }
 
 async fn handle_call(
     inner: &Arc<Inner>,
     entry: Arc<Entry<dyn CallHandler>>,
     mut ctx: ReadCtx,
-    life: Option<&Life>,
+    mut whom: For<'_>,
 ) -> Handled {
     let hooks = &entry.hooks;
+    whom.any_hooks(hooks, &ctx);
     let checked = hooks.run(Hooks::PRE_READ_CALL_BODY, &mut ctx, |p, c| {
         p.pre_read_call_body(c)
     });
@@ -258,9 +266,7 @@ async fn handle_call(
     if let Err(rerror) = checked.await {
         return failed(ctx, rerror);
     }
-    if let Some(life) = life {
-        life.begin_handling();
-    }
+    whom.handled();
     // A handler that panics takes its context along.
     let hooked = hooks.any(REPLY_HOOKS);
     let uri = hooked.then(|| ctx.uri().clone());
@@ -373,22 +379,19 @@ async fn reply_result(
         }
         return;
     };
+    if inner.is_aborted() {
+        // Perhaps by a hook that found the call forged; then no plugin is to see or make a reply.
+        lost(inner, answer.seq());
+        return;
+    }
     let (codec, body, error) = match result {
         Ok(body) => encode(inner, ctx, body),
         Err(rerror) => (codec::NONE, Bytes::new(), Some(rerror)),
     };
-    let mut meta = ctx.map(|ctx| ctx.reply_meta().clone()).unwrap_or_default();
-    if let Some(rerror) = &error {
-        rerror.set_meta(&mut meta);
-    }
-    let header = Header {
-        seq: answer.seq().clone(),
-        mtype: Mtype::REPLY,
-        uri: Uri::default(),
-        meta,
-        body_codec: codec,
-        xfer: answer.pipe(ctx.map_or(&[], |ctx| ctx.added_xfer().ids())),
-    };
+    let uri = call.uri().clone();
+    let meta = ctx.map(|ctx| ctx.reply_meta().clone()).unwrap_or_default();
+    let pipe = answer.pipe(ctx.map_or(&[], |ctx| ctx.added_xfer().ids()));
+    let header = header(&answer, meta, error.as_ref(), codec, pipe);
     let session = super::Session(Arc::clone(inner));
     let mut write = WriteCtx::new(session, header, body).answering(call);
     let run = hooks.run(Hooks::PRE_WRITE_REPLY, &mut write, |p, c| {
@@ -400,7 +403,7 @@ async fn reply_result(
             Ok(ran) => ran,
             Err(_) => {
                 tracing::warn!(remote = %inner.remote, "plugins held a reply up beyond its time");
-                return answer.refuse(inner, &life.timed_out());
+                return refuse(inner, hooks, answer, Answered::lost(uri), &life.timed_out());
             }
         },
     };
@@ -418,8 +421,9 @@ async fn reply_result(
             }
         }
         Err(failed) => {
+            // The hooks see what goes out in its place too.
             let rerror = Rerror::internal(failed.chain());
-            answer.send(inner, None, Err(rerror));
+            refuse(inner, hooks, answer, Answered::lost(uri), &rerror);
             return;
         }
     }
@@ -433,6 +437,126 @@ async fn reply_result(
     });
     if let Err(rerror) = run.await {
         tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after a reply");
+    }
+}
+
+fn header(
+    answer: &Answer,
+    mut meta: Meta,
+    error: Option<&Rerror>,
+    body_codec: u8,
+    xfer: XferPipe,
+) -> Header {
+    if let Some(rerror) = error {
+        answer.set_error(rerror, &mut meta);
+    }
+    Header {
+        seq: answer.seq().clone(),
+        mtype: Mtype::REPLY,
+        uri: Uri::default(),
+        meta,
+        body_codec,
+        xfer,
+    }
+}
+
+/// Turns a call away that nobody has looked at. Its header hooks see it, and what they refuse is
+/// refused in their words.
+#[cold]
+pub(super) fn turn_away(
+    job: Job,
+    mut answer: Answer,
+    inner: &Arc<Inner>,
+    rerror: Rerror,
+    for_good: bool,
+) {
+    let Job {
+        mut ctx, tables, ..
+    } = job;
+    let hooks = &tables.hooks;
+    let looked = at_once(async {
+        if !read_on(inner, &tables, &ctx).await {
+            return None;
+        }
+        let checked = hooks.run(Hooks::POST_READ_CALL_HEADER, &mut ctx, |p, c| {
+            p.post_read_call_header(c)
+        });
+        Some(checked.await.err())
+    });
+    let refused = match looked {
+        Some(None) => return,
+        Some(Some(refused)) => refused,
+        None => None,
+    };
+    answer.set_turned_away(for_good && refused.is_none());
+    let call = Answered::new(&mut ctx);
+    refuse(inner, hooks, answer, call, &refused.unwrap_or(rerror));
+}
+
+/// Shows a push that is dropped to its header hooks.
+#[cold]
+pub(super) fn drop_push(job: Job, inner: &Arc<Inner>) {
+    let Job {
+        mut ctx, tables, ..
+    } = job;
+    at_once(async {
+        if read_on(inner, &tables, &ctx).await {
+            let run = tables
+                .hooks
+                .run(Hooks::POST_READ_PUSH_HEADER, &mut ctx, |p, c| {
+                    p.post_read_push_header(c)
+                });
+            // It is dropped already, whatever they say.
+            let _ = run.await;
+        }
+    });
+}
+
+/// Answers with an error without waiting for anything: a hook that is not ready is left out.
+#[cold]
+pub(super) fn refuse(
+    inner: &Arc<Inner>,
+    hooks: &FlatHooks,
+    mut answer: Answer,
+    call: Answered,
+    rerror: &Rerror,
+) {
+    if inner.is_aborted() {
+        lost(inner, answer.seq());
+        return;
+    }
+    let header = header(
+        &answer,
+        Meta::new(),
+        Some(rerror),
+        codec::NONE,
+        answer.pipe(&[]),
+    );
+    let session = super::Session(Arc::clone(inner));
+    let mut write = WriteCtx::new(session, header, Bytes::new()).answering(call);
+    let before = at_once(hooks.run(Hooks::PRE_WRITE_REPLY, &mut write, |p, c| {
+        p.pre_write_reply(c)
+    }));
+    if !matches!(before, Some(Ok(()))) {
+        tracing::warn!(remote = %inner.remote, "a plugin failed, or would wait, before an error reply");
+    }
+    let (header, body) = write.parts();
+    match header.with_head(|head| deliver(inner, head, Payload::Bytes(body), answer.is_past_mark()))
+    {
+        Ok(_) => answer.log(inner, Some(rerror)),
+        Err(_) => return answer.refuse(inner, rerror),
+    }
+    at_once(hooks.run(Hooks::POST_WRITE_REPLY, &mut write, |p, c| {
+        p.post_write_reply(c)
+    }));
+}
+
+/// Polls a future once; what is not ready then is dropped.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut cx = Context::from_waker(Waker::noop());
+    match std::pin::pin!(future).poll(&mut cx) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 
