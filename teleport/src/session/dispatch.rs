@@ -68,6 +68,8 @@ pub(super) struct Dispatch<'a> {
     pub(super) wakers: Wakers<'a>,
     /// When the first reply of this batch was read; the others came with it.
     pub(super) arrived: Option<Instant>,
+    /// How many of the messages were no replies.
+    pub(super) came: u64,
 }
 
 /// Wakes callers. When a batch brings more than one reply their next calls are a burst: the
@@ -118,12 +120,18 @@ impl Dispatch<'_> {
         body: BodyRef<'_>,
     ) -> Result<(), Stop> {
         match frame.head.mtype {
-            Mtype::CALL => self.call(&frame.head, size, body),
+            Mtype::CALL => {
+                self.came += 1;
+                self.call(&frame.head, size, body)
+            }
             Mtype::REPLY => {
                 self.reply(&frame.head, size, body);
                 Ok(())
             }
-            Mtype::PUSH => self.push(&frame.head, size, body),
+            Mtype::PUSH => {
+                self.came += 1;
+                self.push(&frame.head, size, body)
+            }
             Mtype(other) => Err(Stop(format!(
                 "a message of type {other} came, which is no CALL, REPLY or PUSH"
             ))),
@@ -199,7 +207,12 @@ impl Dispatch<'_> {
                     "the other end calls, but does not read the replies".to_owned(),
                 ));
             }
-            answer.turn_away(self.inner, &turned.rerror, turned.for_good);
+            if self.tables.hooks.any(EARLY_CALL.union(slow::REPLY_HOOKS)) {
+                let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+                slow::turn_away(job, answer, self.inner, turned.rerror, turned.for_good);
+            } else {
+                answer.turn_away(self.inner, &turned.rerror, turned.for_good);
+            }
             return Ok(());
         }
         if self.tables.hooks.any(EARLY_CALL) {
@@ -294,6 +307,10 @@ impl Dispatch<'_> {
     fn push(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
         let record = self.record(Kind::PushHandle, head, size, body);
         if let Some(turned) = self.overload() {
+            if self.tables.hooks.any(EARLY_PUSH) {
+                let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+                slow::drop_push(job, self.inner);
+            }
             push_done(self.inner, record, head.uri, Some(&turned.rerror));
             return Ok(());
         }
@@ -369,7 +386,9 @@ impl Dispatch<'_> {
             if !self.inner.is_untroubled() {
                 self.count_accepted();
             }
-            let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+            let mut received = self.received(head, size);
+            received.set_swap(self.inner.calls.take_swap(head.seq));
+            let job = slow::Job::new(received, body.to_bytes(), self.tables);
             slow::start(slow::reply(job, self.inner));
             return;
         }

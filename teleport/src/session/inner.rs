@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::{Head, seq::COUNTERS};
 use crate::peer::{Peer, Shared};
 use crate::proto::{Body, Env, Pack, Proto, ProtoError};
-use crate::socket::Address;
+use crate::socket::{Address, WriteHalf};
 use crate::swap::Swap;
 
 /// The bounds of each session of a peer.
@@ -56,11 +56,16 @@ pub(crate) struct Inner {
     id: RwLock<Arc<str>>,
     pub(crate) local: Address,
     pub(crate) remote: Address,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Arc<crate::socket::tls::TlsInfo>>,
     pub(super) proto: Arc<dyn Proto>,
     pub(super) swap: RwLock<Swap>,
     pub(super) seq: AtomicU64,
     /// Sequence texts were set by hand.
     pub(super) hand_set: AtomicBool,
+    /// How many CALLs and PUSHes came, and how many went with a sequence text set by hand.
+    pub(super) came: AtomicU64,
+    pub(super) went_by_hand: AtomicU64,
     pub(super) calls: Calls,
     pub(super) out: Outbound,
     pub(super) pack: Box<dyn Pack>,
@@ -122,7 +127,7 @@ impl Inner {
         swap: Swap,
         seq: u64,
         pack: Box<dyn Pack>,
-        write: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+        write: Box<dyn WriteHalf>,
     ) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let bounds = shared.bounds();
@@ -138,6 +143,8 @@ impl Inner {
             swap: RwLock::new(swap),
             seq: AtomicU64::new(seq),
             hand_set: AtomicBool::new(false),
+            came: AtomicU64::new(0),
+            went_by_hand: AtomicU64::new(0),
             calls: Calls::new(bounds.in_flight),
             out: Outbound::new(write, bounds.soft_queue),
             pack,
@@ -156,6 +163,8 @@ impl Inner {
             stalled: Mutex::new(super::sweep::Stall::default()),
             parked: AtomicUsize::new(0),
             naming: Mutex::new(()),
+            #[cfg(feature = "tls")]
+            tls: None,
             drain: OnceLock::new(),
         }
     }
@@ -285,6 +294,15 @@ impl Inner {
             tracing::warn!(remote = %self.remote, reason, "session is closed");
         }
         self.fail(reason);
+    }
+
+    /// [`abort`](Self::abort)s for something that is worth a line in the log.
+    #[cold]
+    pub(crate) fn abort_for(&self, reason: String) {
+        if !self.is_aborted() {
+            tracing::warn!(remote = %self.remote, reason, "session is closed");
+        }
+        self.abort(reason);
     }
 
     /// Ends the session at once.

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::Session;
 use super::caller::Request;
 use super::inner::Payload;
-use super::launch::{encode, next_seq, wait_for_room};
+use super::launch::{encode, seq_of, wait_for_room};
 use super::log::{self, Kind, Record};
 use super::options::Options;
 use super::outbound::When;
@@ -160,7 +160,7 @@ impl<A: ToBody> Push<'_, A> {
         if !inner.is_open() {
             return Started::Done(Err(self.session.closed_error().not_run()));
         }
-        let seq = self.options.seq.take().unwrap_or_else(|| next_seq(inner));
+        let seq = seq_of(inner, self.options.seq.take());
         let hooked = inner.shared.router().load().hooks.any(HOOKS);
         if hooked || inner.out.is_full() || log::enabled() {
             let parts = self
@@ -200,13 +200,14 @@ async fn send_slow(session: Session, header: Header, body: Bytes) -> Result<(), 
     let tables = inner.shared.router().tables();
     let hooks = &tables.hooks;
     let mut write = WriteCtx::new(session.clone(), header, body);
+    // Room comes first: what a hook made of the message is to leave at once.
+    wait_for_room(inner).await?;
     hooks
         .run(Hooks::PRE_WRITE_PUSH, &mut write, |p, c| {
             p.pre_write_push(c)
         })
         .await
         .map_err(Error::refused)?;
-    wait_for_room(inner).await?;
     let (header, body) = write.parts();
     let style = inner.shared.log_style();
     header.with_head(|head| {
