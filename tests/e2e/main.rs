@@ -2,6 +2,8 @@
 
 mod bad_frames;
 mod bad_messages;
+mod binder;
+mod binder_rules;
 mod calls;
 mod closing;
 mod cost;
