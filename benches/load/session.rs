@@ -37,7 +37,7 @@ fn peer() -> Result<Peer> {
 pub async fn serve(addr: SocketAddr) -> Result<()> {
     let peer = peer()?;
     peer.route_call(Hello)?;
-    peer.listen_on(&addr.to_string()).await?;
+    peer.listen_on(addr.to_string()).await?;
     peer.closed().await;
     Ok(())
 }
@@ -56,7 +56,7 @@ impl measure::Stack for Stack {
     const NAME: &'static str = "teleport";
 
     async fn connect(&self, addr: SocketAddr, _callers: usize) -> Result<Session> {
-        Ok(self.0.dial(&addr.to_string()).await?)
+        Ok(self.0.dial(addr.to_string()).await?)
     }
 
     async fn call(session: &Session, message: &BenchmarkMessage) -> Result<bool> {

@@ -29,6 +29,8 @@ struct Inner {
     text: Cow<'static, str>,
     rerror: Option<Rerror>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// The other peer did not do what was asked of it, and will not.
+    not_run: bool,
 }
 
 /// The kinds of [`Error`].
@@ -74,6 +76,7 @@ impl Error {
             text: text.into(),
             rerror: None,
             source: None,
+            not_run: false,
         }))
     }
 
@@ -82,6 +85,13 @@ impl Error {
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// Says that the other peer did not do what was asked of it, and will not.
+    #[cold]
+    pub(crate) fn not_run(mut self) -> Self {
+        self.0.not_run = true;
         self
     }
 
@@ -100,6 +110,12 @@ impl Error {
         let mut error = Self::from(rerror);
         error.0.kind = ErrorKind::Refused;
         error
+    }
+
+    #[cfg(unix)]
+    #[cold]
+    pub(crate) fn no_descriptor(error: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, "no descriptor can be lent").with_source(error)
     }
 
     #[cold]
@@ -154,10 +170,12 @@ impl Error {
     }
 
     /// Whether the same operation may be tried again without doing its work twice: it did not
-    /// leave this peer, or the other peer refused it for lack of room.
+    /// leave this peer, or the other peer refused it for lack of room, or said when it shut down
+    /// that it had not begun.
     #[must_use]
     pub fn may_retry(&self) -> bool {
         match self.0.kind {
+            _ if self.0.not_run => true,
             ErrorKind::Busy | ErrorKind::Dial => true,
             ErrorKind::Remote => self
                 .0

@@ -94,7 +94,7 @@ pub use codec::Raw;
 pub use context::{CallCtx, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx};
 pub use error::{Error, ErrorKind};
 pub use message::{Message, Meta};
-pub use peer::{Peer, PeerBuilder, PeerConfig};
+pub use peer::{Peer, PeerBuilder, PeerConfig, ShutdownReport};
 pub use plugin::{Hook, Hooks, Plugin, PluginContainer};
 pub use rerror::Rerror;
 pub use router::HandlerInfo;

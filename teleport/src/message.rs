@@ -31,14 +31,14 @@ impl Mtype {
     /// A message without an answer.
     pub const PUSH: Self = Self(3);
 
-    /// The name of the type, `UNDEFINED` for a byte that names none.
+    /// The name of the type, as the original has it: `Undefined` for a byte that names none.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::CALL => "CALL",
             Self::REPLY => "REPLY",
             Self::PUSH => "PUSH",
-            _ => "UNDEFINED",
+            _ => "Undefined",
         }
     }
 }

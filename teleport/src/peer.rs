@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,16 +16,29 @@ use crate::proto::{Env, Proto};
 use crate::router::registrar::{CallController, CallFunction, PushController, PushFunction};
 use crate::router::routed::RoutedFn;
 use crate::router::{HandlerInfo, Router, SubRouter, UnknownCallHandler, UnknownPushHandler};
-use crate::session::{Bounds, Hub, LogStyle, Session, Sessions, Sweeper};
-use crate::socket::{Address, Family, Listener, ToAddress};
+use crate::session::{Bounds, Hub, LogStyle, Session, Sessions, Sweeper, Tally};
+#[cfg(feature = "tls")]
+use crate::socket::tls::{TlsClient, TlsServer};
+use crate::socket::{Address, BoundListener, Connect, Listener, Network, Stream, ToAddress};
 
 mod accept;
 mod builder;
 mod config;
 mod connect;
+mod dial;
+mod listen;
+mod shutdown;
+mod weak;
 
 pub use builder::PeerBuilder;
 pub use config::PeerConfig;
+pub use dial::Dial;
+pub use listen::{Listen, Listening};
+pub use shutdown::ShutdownReport;
+pub use weak::WeakPeer;
+
+use listen::Listeners;
+use shutdown::Shutdown;
 
 /// A communication instance: a server, a client, or both at once. A cheap handle: clones are the
 /// same peer.
@@ -70,7 +84,14 @@ pub struct Peer(Arc<Shared>);
 /// What the handles, sessions and tasks of a peer share.
 pub(crate) struct Shared {
     config: PeerConfig,
-    family: Family,
+    network: Network,
+    #[cfg(feature = "tls")]
+    tls_server: Option<TlsServer>,
+    #[cfg(feature = "tls")]
+    tls_client: Option<TlsClient>,
+    listeners: Listeners,
+    /// The room for accepted connections in their handshakes.
+    handshakes: Arc<Semaphore>,
     env: Arc<Env>,
     handshake_env: Arc<Env>,
     proto: Arc<dyn Proto>,
@@ -79,6 +100,7 @@ pub(crate) struct Shared {
     sweeper: Sweeper,
     tasks: TaskTracker,
     closing: CancellationToken,
+    shutdown: Shutdown,
     defaults: CallDefaults,
 }
 
@@ -114,6 +136,22 @@ impl Shared {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
+    }
+
+    /// Whether the peer shuts down, and sessions are still being made of connections that came
+    /// before.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shutdown.is_draining()
+    }
+
+    /// What the shutdown counts.
+    pub(crate) fn tally(&self) -> &Tally {
+        self.shutdown.tally()
+    }
+
+    /// Waits until the shutdown waits for nothing any more.
+    pub(crate) async fn is_over(&self) {
+        self.shutdown.is_over().await;
     }
 
     #[inline]
@@ -292,6 +330,32 @@ impl Peer {
         self.root().route_push_method(controller, method)
     }
 
+    /// Registers a handler for the calls of one path, which takes bodies as they come; see
+    /// [`SubRouter::route_call_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    pub fn route_call_raw<H, M>(&self, path: &str, handler: H) -> Result<String, Error>
+    where
+        H: UnknownCallHandler<M>,
+    {
+        self.root().route_call_raw(path, handler)
+    }
+
+    /// Registers a handler for the pushes of one path, which takes bodies as they come; see
+    /// [`SubRouter::route_call_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    pub fn route_push_raw<H, M>(&self, path: &str, handler: H) -> Result<String, Error>
+    where
+        H: UnknownPushHandler<M>,
+    {
+        self.root().route_push_raw(path, handler)
+    }
+
     /// Registers the handler of calls that no route takes.
     ///
     /// # Errors
@@ -317,64 +381,117 @@ impl Peer {
         self.root().set_unknown_push(handler)
     }
 
-    /// Dials another peer by tcp: `host:port`, `[::1]:port`, `:port` for this machine, or an
-    /// address that is known.
-    ///
-    /// # Errors
-    ///
-    /// [`Config`](crate::ErrorKind::Config) for an address that is none,
-    /// [`Dial`](crate::ErrorKind::Dial) when nobody answers there,
-    /// [`Timeout`](crate::ErrorKind::Timeout) after the configured `default_dial_timeout`, or what a
-    /// plugin refused the connection with.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future gives the attempt up; no session is left behind.
+    /// Dials another peer: `host:port`, `[::1]:port`, `:port` for this machine, a path when the
+    /// network is one of unix sockets, an address with the network in front such as
+    /// `unix:/run/app.sock`, or an address that is known. Await what this returns, or say more about
+    /// it first; see [`Dial`].
     #[doc(alias = "connect")]
-    pub async fn dial(&self, address: impl ToAddress) -> Result<Session, Error> {
-        connect::dial(&self.0, &address.to_address(), Arc::clone(&self.0.proto)).await
+    pub fn dial(&self, address: impl ToAddress) -> Dial<'_> {
+        Dial::to(self, address.to_address().into_owned())
     }
 
     /// [`dial`](Self::dial) by another protocol than the peer's own.
-    ///
-    /// # Errors
-    ///
-    /// As for [`dial`](Self::dial).
-    ///
-    /// # Cancel safety
-    ///
-    /// As of [`dial`](Self::dial).
-    pub async fn dial_with(
-        &self,
-        address: impl ToAddress,
-        proto: impl Proto,
-    ) -> Result<Session, Error> {
-        connect::dial(&self.0, &address.to_address(), Arc::new(proto)).await
+    pub fn dial_with(&self, address: impl ToAddress, proto: impl Proto) -> Dial<'_> {
+        self.dial(address).proto(proto)
     }
 
-    /// Listens on the configured `local_ip` and `listen_port` and returns the bound address.
-    /// Connections are taken in the background until the peer is closed.
+    /// Dials by a transport of your own, which can be dialled again when the connection broke.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::Peer;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), teleport::Error> {
+    /// let server = Peer::builder().build()?;
+    /// let client = Peer::builder().build()?;
+    /// let there = server.clone();
+    /// let session = client
+    ///     .dial_by(move || {
+    ///         let there = there.clone();
+    ///         async move {
+    ///             let (near, far) = tokio::io::duplex(1024);
+    ///             there.serve_conn(far).await.map_err(std::io::Error::other)?;
+    ///             Ok(near)
+    ///         }
+    ///     })
+    ///     .await?;
+    /// assert!(session.health());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dial_by(&self, connector: impl Connect) -> Dial<'_> {
+        Dial::by(self, Arc::new(connector))
+    }
+
+    /// Listens on the configured `listen_address`, or `local_ip` and `listen_port`, and returns the
+    /// bound address. Connections are taken in the background until the peer is closed.
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) without a `listen_port`,
+    /// [`Config`](crate::ErrorKind::Config) without a `listen_address` and a `listen_port`,
     /// [`Listen`](crate::ErrorKind::Listen) if the address cannot be listened on, or what a plugin
     /// refused it with.
     pub async fn listen(&self) -> Result<Address, Error> {
-        accept::listen(&self.0, None).await
+        Listen::configured(&self.0).await
     }
 
-    /// Listens on an address, `host:port`, `[::1]:port`, or `:port` for all interfaces, and
-    /// returns the bound address. A peer may listen on several.
+    /// [`listen`](Self::listen) for another protocol than the peer's own.
     ///
     /// # Errors
     ///
     /// As for [`listen`](Self::listen).
-    pub async fn listen_on(&self, address: impl ToAddress) -> Result<Address, Error> {
-        accept::listen(&self.0, Some(&address.to_address())).await
+    pub async fn listen_with(&self, proto: impl Proto) -> Result<Address, Error> {
+        Listen::configured(&self.0).proto(proto).await
     }
 
-    /// [`listen`](Self::listen)s, and returns when the peer is closed.
+    /// Listens on an address, and returns the bound address: `host:port`, `[::1]:port`, `:port` for
+    /// all interfaces, a path when the network is one of unix sockets, or with the network in front
+    /// such as `unix:/run/app.sock`. A peer may listen on several.
+    ///
+    /// Await what this returns, or say more about the address first; see [`Listen`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub fn listen_on(&self, address: impl ToAddress) -> Listen<'_> {
+        Listen::on(&self.0, address.to_address().into_owned())
+    }
+
+    /// Goes on with a socket that listens already, such as one inherited from another process, and
+    /// returns its address. Connections are taken in the background until the peer is closed.
+    ///
+    /// Await what this returns, or say more about the address first; see [`Listen`].
+    ///
+    /// # Errors
+    ///
+    /// What a plugin refused the address with, or the peer is closed.
+    pub fn listen_from(&self, listener: BoundListener) -> Listen<'_> {
+        Listen::from(&self.0, listener)
+    }
+
+    /// The addresses that this peer listens on, in the order in which that began.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<Listening> {
+        self.0.listeners.all()
+    }
+
+    /// [`listen_on`](Self::listen_on) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub async fn listen_on_with(
+        &self,
+        address: impl ToAddress,
+        proto: impl Proto,
+    ) -> Result<Address, Error> {
+        self.listen_on(address).proto(proto).await
+    }
+
+    /// [`listen`](Self::listen)s, and returns when the peer is [`close`](Self::close)d, or was
+    /// [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     ///
@@ -382,8 +499,7 @@ impl Peer {
     pub async fn listen_and_serve(&self) -> Result<(), Error> {
         let address = self.listen().await?;
         tracing::info!(%address, "listening");
-        self.0.closing.cancelled().await;
-        self.close().await;
+        self.closed().await;
         Ok(())
     }
 
@@ -393,15 +509,36 @@ impl Peer {
     ///
     /// A plugin refused the address, or the peer is closed.
     pub async fn serve_listener<L: Listener>(&self, listener: L) -> Result<(), Error> {
+        self.serve_listener_with(listener, Arc::clone(&self.0.proto))
+            .await
+    }
+
+    /// [`serve_listener`](Self::serve_listener) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`serve_listener`](Self::serve_listener).
+    pub async fn serve_listener_with<L: Listener>(
+        &self,
+        listener: L,
+        proto: impl Proto,
+    ) -> Result<(), Error> {
         if self.0.is_closing() {
             return Err(Error::closed("the peer is closed"));
         }
-        accept::announce(&self.0, &listener.local_address())?;
-        accept::serve(Arc::clone(&self.0), listener, Arc::clone(&self.0.proto)).await;
+        listen::announce(&self.0, &listener.local_address())?;
+        let how = accept::How {
+            proto: Arc::new(proto),
+            #[cfg(feature = "tls")]
+            tls: self.0.tls_server.clone(),
+        };
+        let stop = self.0.closing.child_token();
+        accept::serve(Arc::clone(&self.0), listener, how, stop).await;
         Ok(())
     }
 
-    /// Makes a session of any stream, as if it had been accepted.
+    /// Makes a session of any stream, as if it had been accepted. It is taken as it is: not
+    /// encrypted by the peer's settings.
     ///
     /// # Errors
     ///
@@ -414,10 +551,28 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::accepted(&self.0, stream, &*self.0.proto).await
+        connect::accepted(&self.0, Stream::new(stream), &self.0.proto).await
     }
 
-    /// Makes a session of any stream, as if it had been dialled.
+    /// [`serve_conn`](Self::serve_conn) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`serve_conn`](Self::serve_conn).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`serve_conn`](Self::serve_conn).
+    pub async fn serve_conn_with<S>(&self, stream: S, proto: impl Proto) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let proto: Arc<dyn Proto> = Arc::new(proto);
+        connect::accepted(&self.0, Stream::new(stream), &proto).await
+    }
+
+    /// Makes a session of any stream, as if it had been dialled. It is taken as it is: not
+    /// encrypted by the peer's settings.
     ///
     /// # Errors
     ///
@@ -430,11 +585,29 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::dialled(&self.0, stream, &*self.0.proto).await
+        connect::dialled(&self.0, Stream::new(stream), &self.0.proto).await
+    }
+
+    /// [`dial_conn`](Self::dial_conn) by another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`dial_conn`](Self::dial_conn).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`dial_conn`](Self::dial_conn).
+    pub async fn dial_conn_with<S>(&self, stream: S, proto: impl Proto) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let proto: Arc<dyn Proto> = Arc::new(proto);
+        connect::dialled(&self.0, Stream::new(stream), &proto).await
     }
 
     /// Closes the peer in good order: listens no more, and closes all sessions as
-    /// [`Session::close`] does. Returns when all of this is done, however long a handler takes.
+    /// [`Session::close`] does. Returns when all of this is done, however long a handler takes;
+    /// [`shutdown`](Self::shutdown) has a deadline.
     ///
     /// The closing begins with the call; the future only waits for its end. A handler that awaited
     /// it for its own peer would wait for itself: `drop(peer.close())` is for there.
@@ -448,7 +621,59 @@ impl Peer {
             session.inner().begin_close("the peer is closing");
         }
         self.0.tasks.close();
-        async { self.0.tasks.wait().await }
+        self.at_end()
+    }
+
+    /// Shuts the peer down so that nothing is lost: listens no more, tells the other ends, lets
+    /// handlers that run and calls in flight come to their end, writes what is queued, and closes.
+    /// At the deadline what is left is cut off. The report says what became of everything.
+    ///
+    /// Other ends of this kind make no more calls here when they are told, and close when their
+    /// calls are done. Those that do not understand are served for a moment more, half of the
+    /// deadline and 1 s at most; a session on which nothing moves for 100 ms is closed. A call that
+    /// comes too late is answered with error 503 and the metadata
+    /// [`NOT_RUN`](crate::message::meta::NOT_RUN), and at the very end the other end is told that
+    /// all calls without a reply were not run.
+    ///
+    /// The shutdown begins with the call. A second call, while it lasts, cuts everything off at
+    /// once; both get the report. A deadline of zero does so too. After the deadline the hooks
+    /// [`post_disconnect`](crate::Plugin::post_disconnect) may take half a second more.
+    ///
+    /// A handler that awaited this for its own peer would wait for itself, until the deadline.
+    ///
+    /// # Cancel safety
+    ///
+    /// The shutdown goes on when the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), teleport::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let server = teleport::Peer::builder().build()?;
+    /// server.listen_on("127.0.0.1:0").await?;
+    /// let report = server.shutdown(Duration::from_secs(10)).await;
+    /// assert!(report.is_complete(), "{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "graceful")]
+    #[doc(alias = "drain")]
+    pub fn shutdown(
+        &self,
+        deadline: Duration,
+    ) -> impl Future<Output = ShutdownReport> + Send + use<> {
+        shutdown::shut_down(&self.0, deadline)
+    }
+
+    /// Waits for all tasks, or for the end of a shutdown that cut them off.
+    async fn at_end(&self) {
+        tokio::select! {
+            () = self.0.tasks.wait() => {}
+            () = self.0.is_over() => {}
+        }
     }
 
     /// Waits until somebody closes the peer.
@@ -458,7 +683,7 @@ impl Peer {
     /// It changes nothing.
     pub async fn closed(&self) {
         self.0.closing.cancelled().await;
-        self.0.tasks.wait().await;
+        self.at_end().await;
     }
 }
 

@@ -6,14 +6,23 @@
 
 mod body;
 mod error;
+mod framing;
+mod json;
 mod limits;
+mod pb;
+mod prefixed;
 mod raw;
+mod spare;
 
 pub use body::Body;
 pub(crate) use body::Rollback;
 pub use error::{ProtoError, ProtoErrorKind};
+pub use json::JsonProto;
 pub use limits::Limits;
+pub use pb::PbProto;
 pub use raw::RawProto;
+
+use std::sync::Arc;
 
 use bytes::BytesMut;
 
@@ -38,7 +47,7 @@ pub struct Env {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a protocol",
     label = "a type that implements `Proto` is needed here",
-    note = "`RawProto` is the default; for one of your own implement `Proto` with `Pack` and `Unpack`"
+    note = "`RawProto` is the default, `JsonProto` and `PbProto` are others; for one of your own implement `Proto` with `Pack` and `Unpack`"
 )]
 pub trait Proto: Send + Sync + 'static {
     /// Returns the id and the name of the protocol.
@@ -46,6 +55,16 @@ pub trait Proto: Send + Sync + 'static {
 
     /// Returns the two directions for one connection.
     fn split(&self) -> (Box<dyn Pack>, Box<dyn Unpack>);
+}
+
+impl<P: Proto + ?Sized> Proto for Arc<P> {
+    fn version(&self) -> (u8, &'static str) {
+        (**self).version()
+    }
+
+    fn split(&self) -> (Box<dyn Pack>, Box<dyn Unpack>) {
+        (**self).split()
+    }
 }
 
 /// The writing direction of a protocol. Several tasks pack for one connection at once.

@@ -14,7 +14,7 @@ async fn sessions_are_named_after_the_dialling_end_until_they_are_renamed() {
     let server = Peer::builder().build().unwrap();
     let client = Peer::builder().build().unwrap();
     let address = server.listen_on("127.0.0.1:0").await.unwrap();
-    let here = client.dial(&address.to_string()).await.unwrap();
+    let here = client.dial(address.to_string()).await.unwrap();
     while server.sessions().is_empty() {
         tokio::task::yield_now().await;
     }

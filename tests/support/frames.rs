@@ -60,6 +60,12 @@ impl RawFrame {
         self
     }
 
+    /// Sets the uri.
+    pub fn with_uri(mut self, uri: &str) -> Self {
+        uri.clone_into(&mut self.uri);
+        self
+    }
+
     /// Sets the metadata, urlencoded.
     pub fn meta(mut self, meta: &str) -> Self {
         meta.clone_into(&mut self.meta);

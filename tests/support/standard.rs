@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use teleport::{
     Error, Peer, PeerBuilder, Plugin, Rerror, Session, UnknownCallCtx, UnknownPushCtx, WriteCtx,
-    codec::Raw, plugins::IgnoreCase, proto::RawProto,
+    codec::Raw, plugins::IgnoreCase,
 };
 
 pub mod call;
 pub mod routes;
+pub mod spoken;
 pub mod watch;
 
 /// What the server pushes after a call, if it is to.
@@ -21,6 +22,8 @@ pub const BROADCAST: &str = "this is a broadcast, server time: 2018-07-01 12:00:
 /// What a standard peer is to be, beside its routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
+    /// The protocol.
+    pub proto: spoken::Spoken,
     /// Push [`BROADCAST`] to `/push/status` of every connection, once, after a call.
     pub push_after_call: bool,
     /// Handlers of unknown calls and pushes in place of the routes.
@@ -101,7 +104,7 @@ pub fn client(
 }
 
 fn builder(options: &Options) -> PeerBuilder {
-    let mut builder = Peer::builder().proto(RawProto);
+    let mut builder = Peer::builder().proto(options.proto.proto());
     if let Some(limit) = options.limit {
         builder = builder.message_limit(limit);
     }

@@ -15,6 +15,9 @@ pub const REPLY_ERROR: &str = "X-Reply-Error";
 pub const REAL_IP: &str = "X-Real-IP";
 /// The key under which a call names the codec that it wants its reply in, as a decimal id.
 pub const ACCEPT_BODY_CODEC: &str = "X-Accept-Body-Codec";
+/// The key under which error 503 says that the call was not run, so that it may be made again
+/// elsewhere, whatever it does. The value is `true`.
+pub const NOT_RUN: &str = "X-Not-Run";
 /// The key under which a REPLY that belongs to no call gives notice of something.
 pub(crate) const NOTICE: &str = "X-Notice";
 /// The key of the sequence text of the call that a notice is about.

@@ -4,56 +4,38 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream};
-
 use super::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
+use crate::rerror::Rerror;
 use crate::session::{PreSession, Session};
-use crate::socket::{Family, HostPort, Socket, connect_tcp};
+use crate::socket::{Connect, Halves, Socket, Stream};
 
-/// Dials by tcp.
+/// Opens a stream and makes a session of it.
 pub(super) async fn dial(
     shared: &Arc<Shared>,
-    address: &str,
-    proto: Arc<dyn Proto>,
+    connector: &dyn Connect,
+    timeout: Duration,
+    proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error> {
-    let target = HostPort::parse(address)
-        .map_err(|e| Error::config("the address cannot be dialled").with_source(e))?;
-    let timeout = shared.config.default_dial_timeout;
-    let stream = limited(timeout, address, connect(shared, &target))
-        .await?
-        .map_err(|e| {
-            Error::new(ErrorKind::Dial, format!("cannot dial {address}")).with_source(e)
-        })?;
-    dialled(shared, stream, &*proto).await
+    let halves = open(shared, connector, timeout).await?;
+    Ok(establish(shared, halves, proto, true).await?.start())
 }
 
-async fn connect(shared: &Shared, target: &HostPort) -> std::io::Result<TcpStream> {
-    let Some(local) = shared.config.local_ip else {
-        return connect_tcp(target, shared.family).await;
-    };
-    let family = if local.is_ipv4() {
-        Family::V4
-    } else {
-        Family::V6
-    };
-    let mut last = None;
-    for address in target.resolve_to_dial(family).await? {
-        let socket = if local.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.bind((local, 0).into())?;
-        match socket.connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
-        }
+/// Opens a stream, within the time that dialling may take.
+async fn open(
+    shared: &Shared,
+    connector: &dyn Connect,
+    timeout: Duration,
+) -> Result<Halves, Error> {
+    if shared.is_closing() {
+        return Err(Error::closed("the peer is closed"));
     }
-    Err(last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into()))
+    let target = connector.target();
+    limited(timeout, &target, connector.connect())
+        .await?
+        .map_err(|e| Error::new(ErrorKind::Dial, format!("cannot dial {target}")).with_source(e))
 }
 
 async fn limited<T>(
@@ -73,48 +55,48 @@ async fn limited<T>(
 }
 
 /// Makes a session of a stream that this side opened.
-pub(super) async fn dialled<S>(
+pub(super) async fn dialled(
     shared: &Arc<Shared>,
-    stream: S,
-    proto: &dyn Proto,
-) -> Result<Session, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    establish(shared, stream, proto, true).await
+    stream: Stream,
+    proto: &Arc<dyn Proto>,
+) -> Result<Session, Error> {
+    let halves = apart(shared, stream)?;
+    Ok(establish(shared, halves, proto, true).await?.start())
 }
 
 /// Makes a session of a stream that the other side opened.
-pub(super) async fn accepted<S>(
+pub(super) async fn accepted(
     shared: &Arc<Shared>,
-    stream: S,
-    proto: &dyn Proto,
-) -> Result<Session, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    establish(shared, stream, proto, false).await
+    stream: Stream,
+    proto: &Arc<dyn Proto>,
+) -> Result<Session, Error> {
+    let halves = apart(shared, stream)?;
+    Ok(establish(shared, halves, proto, false).await?.start())
 }
 
-async fn establish<S>(
-    shared: &Arc<Shared>,
-    stream: S,
-    proto: &dyn Proto,
-    is_dialled: bool,
-) -> Result<Session, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    if shared.is_closing() {
-        return Err(Error::closed("the peer is closed"));
-    }
+/// Takes a stream apart that got the peer's options.
+fn apart(shared: &Shared, stream: Stream) -> Result<Halves, Error> {
     shared
         .config
         .socket
         .apply_to(&stream)
         .map_err(|e| Error::new(ErrorKind::Io, "the socket options do not hold").with_source(e))?;
-    let socket = Socket::new(stream, proto, Arc::clone(&shared.handshake_env));
-    let mut pre = PreSession::new(Arc::clone(shared), socket, proto.version(), is_dialled);
+    Ok(stream.into_halves())
+}
+
+/// Lets the plugins have their say about a new connection.
+async fn establish(
+    shared: &Arc<Shared>,
+    halves: Halves,
+    proto: &Arc<dyn Proto>,
+    is_dialled: bool,
+) -> Result<PreSession, Error> {
+    // A connection that was taken before a shutdown began is not turned away by it.
+    if shared.is_closing() && (is_dialled || !shared.is_draining()) {
+        return Err(Error::closed("the peer is closed"));
+    }
+    let socket = Socket::from_halves(halves, &**proto, Arc::clone(&shared.handshake_env));
+    let mut pre = PreSession::new(Arc::clone(shared), socket, Arc::clone(proto), is_dialled);
     let tables = shared.router.tables();
     let hook = if is_dialled {
         Hooks::POST_DIAL
@@ -131,7 +113,13 @@ where
                 false => |plugin, pre| plugin.post_accept(pre),
             },
         );
-        let refused = match tokio::time::timeout(timeout, run).await {
+        let run = tokio::time::timeout(timeout, run);
+        let done = tokio::select! {
+            biased;
+            done = run => done,
+            () = shared.is_over() => Ok(Err(Rerror::internal("the peer has shut down"))),
+        };
+        let refused = match done {
             Ok(Ok(())) => None,
             Ok(Err(rerror)) => Some(Error::refused(rerror)),
             Err(_) => Some(Error::new(
@@ -144,5 +132,5 @@ where
             return Err(error);
         }
     }
-    Ok(pre.start())
+    Ok(pre)
 }

@@ -15,7 +15,7 @@ use super::outbound::When;
 use crate::codec;
 use crate::context::CallCtx;
 use crate::error::{Error, ErrorKind};
-use crate::message::{Head, Meta, Mtype, Seq};
+use crate::message::{Head, Meta, Mtype, Seq, meta};
 use crate::private::ReplyBody;
 use crate::rerror::Rerror;
 use crate::router::handler::CallOutcome;
@@ -29,6 +29,8 @@ pub(super) struct Answer {
     record: Option<Box<Record>>,
     /// Whether the reply is queued beyond the hard mark too.
     past_mark: bool,
+    /// The call was not run, because the session is closing.
+    for_good: bool,
 }
 
 /// A reply that is ready but for its bytes.
@@ -46,6 +48,7 @@ impl Answer {
             xfer: XferPipe::from_wire(head.xfer),
             record,
             past_mark: false,
+            for_good: false,
         }
     }
 
@@ -91,8 +94,10 @@ impl Answer {
 
     /// [`refuse`](Self::refuse)s for lack of room: the refusal takes its place in the queue
     /// whatever is in it, for a task that waits would take more. The read loop sees to a bound.
-    pub(super) fn turn_away(mut self, inner: &Arc<Inner>, rerror: &Rerror) {
+    /// `for_good` tells the caller that it may call elsewhere.
+    pub(super) fn turn_away(mut self, inner: &Arc<Inner>, rerror: &Rerror, for_good: bool) {
         self.past_mark = true;
+        self.for_good = for_good;
         self.refuse(inner, rerror);
     }
 
@@ -135,6 +140,9 @@ impl Answer {
     fn send_error(&mut self, inner: &Arc<Inner>, ctx: Option<&CallCtx>, rerror: &Rerror) {
         let mut meta = ctx.map(|ctx| ctx.reply_meta().clone()).unwrap_or_default();
         rerror.set_meta(&mut meta);
+        if self.for_good {
+            meta.add(meta::NOT_RUN, "true");
+        }
         let draft = Draft {
             meta: Some(&meta),
             codec: codec::NONE,
@@ -284,6 +292,7 @@ fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 
 #[cold]
 fn lost(inner: &Inner, seq: &Seq) {
+    inner.count_lost_reply();
     tracing::warn!(remote = %inner.remote, %seq, "a reply was lost: the connection is closed");
 }
 

@@ -16,7 +16,7 @@ use super::Session;
 use super::caller::Request;
 use super::calls::{Key, ReplyBytes, ReplyIn};
 use super::inner::Inner;
-use super::launch::{Launch, launch, next_seq};
+use super::launch::{Launch, launch, seq_of};
 use super::options::Options;
 use super::waiting::Waiting;
 use crate::codec::{BodyRef, FromBody, ToBody};
@@ -122,11 +122,7 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
     pub async fn send(self) -> Result<CallCmd<R>, Error> {
         let started = Instant::now();
         let session = self.session;
-        let seq = self
-            .options
-            .seq
-            .clone()
-            .unwrap_or_else(|| next_seq(&session.0));
+        let seq = seq_of(&session.0, self.options.seq.clone());
         let launched = launch(session, &self.options, &self.body, &seq, None);
         let waiting = match launched {
             Launch::Done(result) => result?,
@@ -182,8 +178,7 @@ impl<R: FromBody, A: ToBody> Future for CallFuture<'_, R, A> {
         loop {
             match &mut self.state {
                 State::New(call) => {
-                    let seq = call.options.seq.take();
-                    let seq = seq.unwrap_or_else(|| next_seq(&call.session.0));
+                    let seq = seq_of(&call.session.0, call.options.seq.take());
                     let waker = Some(cx.waker().clone());
                     match launch(call.session, &call.options, &call.body, &seq, waker) {
                         Launch::Done(Ok(waiting)) => {

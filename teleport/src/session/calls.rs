@@ -79,6 +79,8 @@ impl ReplyBytes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Closed,
+    /// The other end shut down, and said that it did not run this call.
+    NotRun,
     TimedOut,
     Cancelled,
 }
@@ -101,7 +103,21 @@ struct State {
     table: Vec<Slot>,
     side: HashMap<Seq, Slot>,
     in_flight: usize,
+    /// No more calls are taken in.
+    refusing: bool,
+    /// No more replies come.
     closed: bool,
+    /// There is a shutdown, and this is what it has to tell of the calls.
+    counted: Option<Counted>,
+}
+
+/// What became of the calls of a session since its peer began to shut down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// Those that were in flight then, and those made since.
+    pub(super) all: usize,
+    /// Those that had no reply when the connection was gone.
+    pub(super) cut: usize,
 }
 
 struct Slot {
@@ -113,6 +129,8 @@ struct Slot {
     deadline: Option<Instant>,
     /// The call is over, though no reply came: past its deadline, or cancelled.
     mark: Option<Ended>,
+    /// The reply is here, though plugins still look at it.
+    claimed: bool,
 }
 
 impl Default for Slot {
@@ -124,6 +142,7 @@ impl Default for Slot {
             spare: Vec::new(),
             deadline: None,
             mark: None,
+            claimed: false,
         }
     }
 }
@@ -132,11 +151,17 @@ impl Slot {
     fn occupy(&mut self, counter: u64, waker: Option<Waker>, deadline: Option<Instant>) {
         (self.counter, self.waker, self.deadline) = (counter, waker, deadline);
         self.mark = None;
+        self.claimed = false;
         self.reply = None;
     }
 
     fn vacate(&mut self) {
         (self.counter, self.waker, self.deadline, self.reply) = (FREE, None, None, None);
+    }
+
+    /// Whether a call of this slot still waits for its reply.
+    fn waits(&self) -> bool {
+        self.counter != FREE && self.reply.is_none() && self.mark.is_none()
     }
 }
 
@@ -200,6 +225,17 @@ impl State {
         true
     }
 
+    fn entered(&mut self) {
+        self.in_flight += 1;
+        if let Some(counted) = &mut self.counted {
+            counted.all += 1;
+        }
+    }
+
+    fn slots(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.table.iter_mut().chain(self.side.values_mut())
+    }
+
     /// An idle session keeps no reply buffers and no large table.
     fn rest(&mut self) {
         for slot in &mut self.table {
@@ -252,7 +288,7 @@ impl Calls {
                 Key::Text(seq)
             }
         };
-        state.in_flight += 1;
+        state.entered();
         Ok((key, state.in_flight))
     }
 
@@ -271,12 +307,12 @@ impl Calls {
         let mut slot = Slot::default();
         slot.occupy(FREE - 1, waker, deadline);
         state.side.insert(seq.clone(), slot);
-        state.in_flight += 1;
+        state.entered();
         Ok((Key::Text(seq), state.in_flight))
     }
 
     fn check(&self, state: &State) -> Result<(), NotTaken> {
-        if state.closed {
+        if state.refusing {
             Err(NotTaken::Closed)
         } else if state.in_flight >= self.max {
             Err(NotTaken::Full)
@@ -364,13 +400,20 @@ impl Calls {
         lock(&self.state).remove(key)
     }
 
-    /// Whether a call of this sequence text waits for its reply.
-    pub(super) fn waits_for(&self, seq: &[u8]) -> bool {
-        if let Some(counter) = counter_of(seq) {
-            return self.has(counter);
-        }
-        let state = lock(&self.state);
-        !state.side.is_empty() && state.side.contains_key(&Seq::from(seq))
+    /// Notes that the reply to the call of this sequence text is here, if one waits for it.
+    pub(super) fn claim(&self, seq: &[u8]) -> bool {
+        let mut state = lock(&self.state);
+        let key = counter_of(seq).map(Key::Counter);
+        let by_counter = key.filter(|key| state.slot(key).is_some());
+        let slot = match &by_counter {
+            Some(key) => state.slot(key),
+            None if state.side.is_empty() => None,
+            None => state.side.get_mut(&Seq::from(seq)),
+        };
+        slot.is_some_and(|slot| {
+            slot.claimed = true;
+            true
+        })
     }
 
     /// Whether a call of this counter waits for its reply.
@@ -389,12 +432,62 @@ impl Calls {
         let mut wakers = Vec::new();
         {
             let mut state = lock(&self.state);
-            state.closed = true;
-            let State { table, side, .. } = &mut *state;
-            let slots = table.iter_mut().chain(side.values_mut());
-            wakers.extend(slots.filter_map(|slot| slot.waker.take()));
+            if !state.closed && state.counted.is_some() {
+                let cut = state.slots().filter(|slot| slot.waits()).count();
+                if let Some(counted) = &mut state.counted {
+                    counted.cut += cut;
+                }
+            }
+            (state.refusing, state.closed) = (true, true);
+            wakers.extend(state.slots().filter_map(|slot| slot.waker.take()));
         }
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes no more calls, unless one is in flight. Tells whether there is none.
+    pub(super) fn close_if_idle(&self) -> bool {
+        let mut state = lock(&self.state);
+        if state.in_flight > 0 {
+            return false;
+        }
+        state.refusing = true;
+        true
+    }
+
+    /// Ends all calls whose reply is not here: the other end says that it did not run them.
+    pub(super) fn none_was_run(&self) {
+        let mut wakers = Vec::new();
+        {
+            let mut state = lock(&self.state);
+            state.refusing = true;
+            let mut cut = 0;
+            for slot in state.slots().filter(|slot| slot.waits() && !slot.claimed) {
+                slot.mark = Some(Ended::NotRun);
+                cut += 1;
+                wakers.extend(slot.waker.take());
+            }
+            if let Some(counted) = &mut state.counted {
+                counted.cut += cut;
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Counts the calls from now on, those in flight included.
+    pub(super) fn count(&self) {
+        let mut state = lock(&self.state);
+        if state.counted.is_none() {
+            let all = match state.closed {
+                true => 0,
+                false => state.slots().filter(|slot| slot.waits()).count(),
+            };
+            state.counted = Some(Counted { all, cut: 0 });
+        }
+    }
+
+    /// What became of the calls since they are counted.
+    pub(super) fn counted(&self) -> Counted {
+        lock(&self.state).counted.unwrap_or_default()
     }
 
     /// Times out the calls whose deadline has passed, and tells the earliest that has not.

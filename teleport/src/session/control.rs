@@ -22,16 +22,21 @@ const SEQ: &[u8] = b"~notice";
 pub(super) enum Notice<'a> {
     /// Nobody waits any more for the reply to the call of this sequence text.
     Cancel(&'a [u8]),
-    /// This end stops taking calls soon: new ones are better made on another connection.
+    /// This end stops taking calls soon: new ones are better made on another connection. Whoever
+    /// understands it makes no more of them here, and closes when those that it made are done.
     GoingAway,
+    /// The last message of an end that shut down: all calls that it ran are answered, and what has
+    /// no reply it did not run.
+    Gone,
 }
 
 const CANCEL: &[u8] = b"cancel";
 const GOING_AWAY: &[u8] = b"going-away";
+const GONE: &[u8] = b"gone";
 
 impl Inner {
     /// Tells the other end something.
-    #[expect(dead_code, reason = "cancelled calls and shutdowns are about to tell")]
+    #[allow(dead_code, reason = "cancelled calls are about to tell")]
     pub(super) fn tell(&self, notice: Notice<'_>) -> Result<(), Error> {
         let mut pairs = Meta::new();
         match notice {
@@ -40,6 +45,7 @@ impl Inner {
                 pairs.add(meta::NOTICE_SEQ, seq);
             }
             Notice::GoingAway => pairs.add(meta::NOTICE, GOING_AWAY),
+            Notice::Gone => pairs.add(meta::NOTICE, GONE),
         }
         let encoded = pairs.encoded();
         let head = Head {
@@ -65,7 +71,15 @@ pub(super) fn take(inner: &Arc<Inner>, head: &Head<'_>) -> bool {
     let pairs = Meta::from_encoded(Bytes::copy_from_slice(head.meta));
     match read(&pairs) {
         Some(notice) => {
-            tracing::debug!(remote = %inner.remote, ?notice, "the other end gave notice")
+            tracing::debug!(remote = %inner.remote, ?notice, "the other end gave notice");
+            match notice {
+                Notice::Cancel(_) => {}
+                Notice::GoingAway => inner.leave("the other end is going away"),
+                Notice::Gone => {
+                    inner.leave("the other end is gone");
+                    inner.calls.none_was_run();
+                }
+            }
         }
         None => tracing::debug!(remote = %inner.remote, "an unknown notice came"),
     }
@@ -76,6 +90,7 @@ fn read(pairs: &Meta) -> Option<Notice<'_>> {
     match pairs.get_bytes(meta::NOTICE)? {
         CANCEL => pairs.get_bytes(meta::NOTICE_SEQ).map(Notice::Cancel),
         GOING_AWAY => Some(Notice::GoingAway),
+        GONE => Some(Notice::Gone),
         _ => None,
     }
 }

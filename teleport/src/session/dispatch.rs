@@ -42,6 +42,23 @@ const ANY_REPLY: Hooks = Hooks::PRE_READ_HEADER
 /// Why reading has to end.
 pub(super) struct Stop(pub(super) String);
 
+/// Why a message is not handled.
+struct TurnedAway {
+    rerror: Rerror,
+    /// The session is closing: another will have to be asked.
+    for_good: bool,
+}
+
+impl TurnedAway {
+    #[cold]
+    fn because(reason: &'static str) -> Self {
+        Self {
+            rerror: Rerror::from_code(code::SERVICE_UNAVAILABLE).with_reason(reason),
+            for_good: false,
+        }
+    }
+}
+
 /// Works through the frames of one read.
 pub(super) struct Dispatch<'a> {
     pub(super) inner: &'a Arc<Inner>,
@@ -51,6 +68,8 @@ pub(super) struct Dispatch<'a> {
     pub(super) wakers: Wakers<'a>,
     /// When the first reply of this batch was read; the others came with it.
     pub(super) arrived: Option<Instant>,
+    /// How many of the messages were no replies.
+    pub(super) came: u64,
 }
 
 /// Wakes callers. When a batch brings more than one reply their next calls are a burst: the
@@ -101,12 +120,18 @@ impl Dispatch<'_> {
         body: BodyRef<'_>,
     ) -> Result<(), Stop> {
         match frame.head.mtype {
-            Mtype::CALL => self.call(&frame.head, size, body),
+            Mtype::CALL => {
+                self.came += 1;
+                self.call(&frame.head, size, body)
+            }
             Mtype::REPLY => {
                 self.reply(&frame.head, size, body);
                 Ok(())
             }
-            Mtype::PUSH => self.push(&frame.head, size, body),
+            Mtype::PUSH => {
+                self.came += 1;
+                self.push(&frame.head, size, body)
+            }
             Mtype(other) => Err(Stop(format!(
                 "a message of type {other} came, which is no CALL, REPLY or PUSH"
             ))),
@@ -138,21 +163,43 @@ impl Dispatch<'_> {
     }
 
     /// Why a message that needs a handler cannot have one now.
-    fn overload(&self) -> Option<Rerror> {
+    fn overload(&self) -> Option<TurnedAway> {
         if self.inner.is_overloaded() {
             let reason = "too many calls of this session are running; call again later";
-            return Some(Rerror::from_code(code::SERVICE_UNAVAILABLE).with_reason(reason));
+            return Some(TurnedAway::because(reason));
         }
-        if !self.inner.is_open() {
-            let reason = "the session is closing";
-            return Some(Rerror::from_code(code::SERVICE_UNAVAILABLE).with_reason(reason));
+        if !self.inner.is_untroubled() {
+            return self.late();
         }
         None
     }
 
+    /// A message that needs a handler came when an end is in sight.
+    #[cold]
+    fn late(&self) -> Option<TurnedAway> {
+        if self.inner.refuses() {
+            let mut turned = TurnedAway::because("the session is closing");
+            turned.for_good = true;
+            return Some(turned);
+        }
+        self.count_accepted();
+        None
+    }
+
+    /// A shutdown accounts for everything that begins while it lasts.
+    #[cold]
+    fn count_accepted(&self) {
+        if let Some(drain) = self.inner.drain.get() {
+            drain.accept();
+        }
+    }
+
     fn call(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
         let answer = Answer::new(head, self.record(Kind::CallHandle, head, size, body));
-        if let Some(rerror) = self.overload() {
+        if let Some(turned) = self.overload() {
+            if let Some(drain) = self.inner.drain.get() {
+                drain.refuse();
+            }
             let bounds = &self.inner.bounds;
             let refusals = bounds.hard_queue.max(LEAST_REFUSALS);
             if self.inner.out.queued() >= bounds.hard_queue.saturating_add(refusals) {
@@ -160,7 +207,7 @@ impl Dispatch<'_> {
                     "the other end calls, but does not read the replies".to_owned(),
                 ));
             }
-            answer.turn_away(self.inner, &rerror);
+            answer.turn_away(self.inner, &turned.rerror, turned.for_good);
             return Ok(());
         }
         if self.tables.hooks.any(EARLY_CALL) {
@@ -254,8 +301,8 @@ impl Dispatch<'_> {
 
     fn push(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
         let record = self.record(Kind::PushHandle, head, size, body);
-        if let Some(rerror) = self.overload() {
-            push_done(self.inner, record, head.uri, Some(&rerror));
+        if let Some(turned) = self.overload() {
+            push_done(self.inner, record, head.uri, Some(&turned.rerror));
             return Ok(());
         }
         if self.tables.hooks.any(EARLY_PUSH) {
@@ -323,9 +370,12 @@ impl Dispatch<'_> {
     fn reply(&mut self, head: &Head<'_>, size: usize, body: BodyRef<'_>) {
         if self.tables.hooks.any(ANY_REPLY) {
             // Only a reply that somebody waits for is worth a task of its own.
-            if !self.inner.calls.waits_for(head.seq) {
+            if !self.inner.calls.claim(head.seq) {
                 self.unclaimed(head);
                 return;
+            }
+            if !self.inner.is_untroubled() {
+                self.count_accepted();
             }
             let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
             slow::start(slow::reply(job, self.inner));

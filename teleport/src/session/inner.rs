@@ -12,14 +12,16 @@ use tokio::sync::Notify;
 use super::Session;
 use super::batch;
 use super::calls::Calls;
+use super::control::Notice;
+use super::drain::Drain;
 use super::outbound::{After, CHAIN_FROM, FLUSH_AT, Outbound, When};
 use super::scratch;
 use crate::codec::CodecError;
 use crate::error::{Error, ErrorKind};
 use crate::message::{Head, seq::COUNTERS};
 use crate::peer::{Peer, Shared};
-use crate::proto::{Body, Env, Pack, ProtoError};
-use crate::socket::Address;
+use crate::proto::{Body, Env, Pack, Proto, ProtoError};
+use crate::socket::{Address, WriteHalf};
 use crate::swap::Swap;
 
 /// The bounds of each session of a peer.
@@ -33,14 +35,19 @@ pub(crate) struct Bounds {
 }
 
 const OPEN: u8 = 0;
-const CLOSING: u8 = 1;
-const FAILED: u8 = 2;
-const ABORTED: u8 = 3;
-const CLOSED: u8 = 4;
+/// The peer shuts down. The other end was told, and until it has taken notice all goes on.
+const DRAINING: u8 = 1;
+/// The other end is going away: nothing new of this side, while its calls are still handled.
+const LEAVING: u8 = 2;
+const CLOSING: u8 = 3;
+const FAILED: u8 = 4;
+const ABORTED: u8 = 5;
+const CLOSED: u8 = 6;
 
 /// What a session's task has to look at.
 pub(super) const LOOK_OUT: u8 = 1;
 pub(super) const LOOK_STATE: u8 = 2;
+pub(super) const LOOK_DRAIN: u8 = 4;
 
 pub(crate) struct Inner {
     /// Tells this session from all others of the process.
@@ -49,11 +56,16 @@ pub(crate) struct Inner {
     id: RwLock<Arc<str>>,
     pub(crate) local: Address,
     pub(crate) remote: Address,
-    pub(super) proto: (u8, &'static str),
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Arc<crate::socket::tls::TlsInfo>>,
+    pub(super) proto: Arc<dyn Proto>,
     pub(super) swap: RwLock<Swap>,
     pub(super) seq: AtomicU64,
     /// Sequence texts were set by hand.
     pub(super) hand_set: AtomicBool,
+    /// How many CALLs and PUSHes came, and how many went with a sequence text set by hand.
+    pub(super) came: AtomicU64,
+    pub(super) went_by_hand: AtomicU64,
     pub(super) calls: Calls,
     pub(super) out: Outbound,
     pub(super) pack: Box<dyn Pack>,
@@ -79,6 +91,8 @@ pub(crate) struct Inner {
     pub(super) parked: AtomicUsize,
     /// Held while the session changes its name.
     pub(super) naming: Mutex<()>,
+    /// What a shutdown has to tell of this session, once there is one.
+    pub(super) drain: OnceLock<Box<Drain>>,
 }
 
 /// What a message's body is made from.
@@ -109,11 +123,11 @@ impl Inner {
         id: Option<String>,
         local: Address,
         remote: Address,
-        proto: (u8, &'static str),
+        proto: Arc<dyn Proto>,
         swap: Swap,
         seq: u64,
         pack: Box<dyn Pack>,
-        write: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+        write: Box<dyn WriteHalf>,
     ) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let bounds = shared.bounds();
@@ -129,6 +143,8 @@ impl Inner {
             swap: RwLock::new(swap),
             seq: AtomicU64::new(seq),
             hand_set: AtomicBool::new(false),
+            came: AtomicU64::new(0),
+            went_by_hand: AtomicU64::new(0),
             calls: Calls::new(bounds.in_flight),
             out: Outbound::new(write, bounds.soft_queue),
             pack,
@@ -147,6 +163,9 @@ impl Inner {
             stalled: Mutex::new(super::sweep::Stall::default()),
             parked: AtomicUsize::new(0),
             naming: Mutex::new(()),
+            #[cfg(feature = "tls")]
+            tls: None,
+            drain: OnceLock::new(),
         }
     }
 
@@ -180,9 +199,26 @@ impl Inner {
         }
     }
 
+    /// Whether this side may call and push.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
+        self.state.load(Ordering::SeqCst) <= DRAINING
+    }
+
+    /// Whether nothing is known of an end.
+    #[inline]
+    pub(super) fn is_untroubled(&self) -> bool {
         self.state.load(Ordering::SeqCst) == OPEN
+    }
+
+    /// Whether calls of the other end are refused.
+    pub(super) fn refuses(&self) -> bool {
+        self.state.load(Ordering::SeqCst) >= CLOSING
+    }
+
+    /// Whether this side is closing, in good order so far.
+    pub(super) fn is_closing(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == CLOSING
     }
 
     /// Whether reading is over: by an error, the end of the stream, or a plugin.
@@ -213,13 +249,35 @@ impl Inner {
 
     /// No new calls from now on; the task ends the session when all that runs is done.
     pub(crate) fn begin_close(&self, reason: &str) {
-        let closing =
-            self.state
-                .compare_exchange(OPEN, CLOSING, Ordering::SeqCst, Ordering::SeqCst);
-        if closing.is_ok() {
-            self.set_reason(reason);
+        self.raise_state(CLOSING, reason);
+    }
+
+    /// No new calls of this side from now on: the other end is going away.
+    pub(super) fn leave(&self, reason: &str) {
+        self.raise_state(LEAVING, reason);
+    }
+
+    /// The peer shuts down; the session's task tells the other end.
+    pub(crate) fn ask_to_drain(&self) {
+        self.look(LOOK_DRAIN);
+    }
+
+    /// Called by the session's task, between two messages, so that each is counted once.
+    #[cold]
+    pub(super) fn begin_drain(&self) {
+        if self.drain.get().is_some() {
+            return;
         }
-        self.look(LOOK_STATE);
+        self.calls.count();
+        let running = self.running();
+        let _ = self.drain.set(Box::new(Drain::new(running)));
+        let from = (OPEN, DRAINING);
+        let _ = self
+            .state
+            .compare_exchange(from.0, from.1, Ordering::SeqCst, Ordering::SeqCst);
+        if !self.has_failed() && self.tell(Notice::GoingAway).is_err() {
+            tracing::debug!(remote = %self.remote, "the other end cannot be told of the shutdown");
+        }
     }
 
     /// Ends reading, and with it all calls that wait for a reply; what handlers still answer is
@@ -236,6 +294,15 @@ impl Inner {
             tracing::warn!(remote = %self.remote, reason, "session is closed");
         }
         self.fail(reason);
+    }
+
+    /// [`abort`](Self::abort)s for something that is worth a line in the log.
+    #[cold]
+    pub(crate) fn abort_for(&self, reason: String) {
+        if !self.is_aborted() {
+            tracing::warn!(remote = %self.remote, reason, "session is closed");
+        }
+        self.abort(reason);
     }
 
     /// Ends the session at once.
@@ -262,6 +329,7 @@ impl Inner {
 
     /// Everything is over; those who wait for it are told.
     pub(super) fn finish(&self) {
+        self.sum_up();
         self.state.store(CLOSED, Ordering::SeqCst);
         self.done.notify_waiters();
     }

@@ -34,8 +34,16 @@ pub(super) enum Launch {
     Slow(BoxFuture<'static, Result<Waiting, Error>>),
 }
 
-pub(super) fn next_seq(inner: &Inner) -> Seq {
-    Seq::from_counter(inner.next_counter())
+/// The sequence text of a call or push: the one set by hand, else the session's next.
+#[inline]
+pub(super) fn seq_of(inner: &Inner, by_hand: Option<Seq>) -> Seq {
+    match by_hand {
+        None => Seq::from_counter(inner.next_counter()),
+        Some(seq) => {
+            inner.went_by_hand.fetch_add(1, Ordering::Relaxed);
+            seq
+        }
+    }
 }
 
 /// Makes a call as far as it goes without waiting.
@@ -48,7 +56,7 @@ pub(super) fn launch<A: ToBody>(
 ) -> Launch {
     let inner = &session.0;
     if !inner.is_open() {
-        return Launch::Done(Err(session.closed_error()));
+        return Launch::Done(Err(session.closed_error().not_run()));
     }
     let hooked = inner
         .shared
@@ -135,7 +143,7 @@ fn take_in(
 #[cold]
 fn not_taken(inner: &Arc<Inner>, seq: &Seq, why: NotTaken) -> Error {
     match why {
-        NotTaken::Closed => Session(Arc::clone(inner)).closed_error(),
+        NotTaken::Closed => Session(Arc::clone(inner)).closed_error().not_run(),
         NotTaken::Full => Error::new(
             ErrorKind::Busy,
             format!(
@@ -254,6 +262,6 @@ pub(super) async fn wait_for_room(inner: &Arc<Inner>) -> Result<(), Error> {
     if inner.is_open() {
         Ok(())
     } else {
-        Err(Session(Arc::clone(inner)).closed_error())
+        Err(Session(Arc::clone(inner)).closed_error().not_run())
     }
 }

@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::AsyncWrite;
+use tokio::io::AsyncWrite as _;
 use tokio::sync::Notify;
 
 use super::scratch;
 use crate::lock;
+use crate::socket::WriteHalf;
 
 /// What is queued beyond this is written at once, even in the middle of a batch: larger batches
 /// make the two ends take turns.
@@ -73,7 +74,7 @@ pub(super) struct Outbound {
 }
 
 struct State {
-    write: Box<dyn AsyncWrite + Send + Unpin>,
+    write: Box<dyn WriteHalf>,
     chunks: VecDeque<Bytes>,
     tail: BytesMut,
     len: usize,
@@ -86,12 +87,14 @@ struct State {
     /// The connection is gone, without a shutdown.
     cut: bool,
     error: Option<io::Error>,
+    /// Bytes that were queued when the stream was closed.
+    dropped: usize,
     /// All bytes ever written: whether it moves tells whether the other peer reads.
     written: u64,
 }
 
 impl Outbound {
-    pub(super) fn new(write: Box<dyn AsyncWrite + Send + Unpin>, soft: usize) -> Self {
+    pub(super) fn new(write: Box<dyn WriteHalf>, soft: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 write,
@@ -104,6 +107,7 @@ impl Outbound {
                 closed: false,
                 cut: false,
                 error: None,
+                dropped: 0,
                 written: 0,
             }),
             queued: AtomicUsize::new(0),
@@ -277,6 +281,17 @@ impl Outbound {
     /// Whether the connection is gone without a shutdown.
     pub(super) fn was_cut(&self) -> bool {
         lock(&self.state).cut
+    }
+
+    /// Another descriptor of the connection; an error once that is gone.
+    #[cfg(unix)]
+    pub(super) fn duplicate(&self) -> io::Result<std::os::fd::OwnedFd> {
+        crate::socket::duplicate(&*lock(&self.state).write)
+    }
+
+    /// How many bytes were queued when the stream was closed.
+    pub(super) fn dropped(&self) -> usize {
+        lock(&self.state).dropped
     }
 
     /// The error that ended the writing.
@@ -453,6 +468,7 @@ impl State {
     fn close(&mut self) {
         self.closed = true;
         self.stuck = false;
+        self.dropped += self.len;
         self.chunks.clear();
         self.tail = BytesMut::new();
         self.len = 0;

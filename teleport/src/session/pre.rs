@@ -12,6 +12,7 @@ use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Mtype, Seq};
 use crate::peer::{Peer, Shared};
+use crate::proto::Proto;
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 
@@ -23,7 +24,7 @@ use crate::swap::Swap;
 pub struct PreSession {
     shared: Arc<Shared>,
     socket: Socket,
-    proto: (u8, &'static str),
+    proto: Arc<dyn Proto>,
     dialled: bool,
     counter: u64,
 }
@@ -32,7 +33,7 @@ impl PreSession {
     pub(crate) fn new(
         shared: Arc<Shared>,
         socket: Socket,
-        proto: (u8, &'static str),
+        proto: Arc<dyn Proto>,
         dialled: bool,
     ) -> Self {
         Self {
@@ -68,10 +69,33 @@ impl PreSession {
         self.socket.remote_address()
     }
 
+    /// What was agreed on with the other end, its certificates among it, if the connection is
+    /// encrypted.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    #[must_use]
+    pub fn tls(&self) -> Option<&crate::socket::tls::TlsInfo> {
+        self.socket.tls()
+    }
+
+    /// Lends the descriptor of the connection; see [`Session::with_fd`].
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) when the connection is no socket of the system, or no descriptor is
+    /// free.
+    #[cfg(unix)]
+    pub fn with_fd<T>(
+        &self,
+        look: impl FnOnce(std::os::fd::BorrowedFd<'_>) -> T,
+    ) -> Result<T, Error> {
+        self.socket.with_fd(look).map_err(Error::no_descriptor)
+    }
+
     /// The id and the name of the protocol that is spoken.
     #[must_use]
     pub fn proto(&self) -> (u8, &'static str) {
-        self.proto
+        self.proto.version()
     }
 
     /// Names the session to be.
@@ -177,6 +201,12 @@ impl PreSession {
     pub(crate) async fn shut(mut self) {
         // Nobody is interested in the shutdown of a connection that was refused.
         let _ = tokio::time::timeout(task::LAST_WRITES, self.socket.shutdown()).await;
+        if self.dialled || self.local_address().socket_addr().is_none() {
+            return;
+        }
+        // What the other end sent after it was refused must not cost it the refusal.
+        let read = self.socket.into_parts().halves.read;
+        self.shared.tasks().spawn(task::linger(read));
     }
 
     /// Starts the read loop.
@@ -191,7 +221,8 @@ impl PreSession {
         let id = parts
             .id
             .or_else(|| natural.socket_addr().map(|addr| addr.to_string()));
-        let inner = Arc::new(Inner::new(
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "tls sets a field"))]
+        let mut inner = Inner::new(
             Arc::clone(&self.shared),
             id,
             halves.local,
@@ -201,14 +232,21 @@ impl PreSession {
             self.counter,
             parts.pack,
             halves.write,
-        ));
+        );
+        #[cfg(feature = "tls")]
+        {
+            inner.tls = halves.tls;
+        }
+        let inner = Arc::new(inner);
         self.shared.hub().insert_new(&inner);
         if !parts.unwritten.is_empty() {
             // A send that was given up half way; its rest must go before anything else.
             let _ = inner.put(&parts.unwritten, None, super::outbound::When::Now);
         }
         task::start(Arc::clone(&inner), halves.read, parts.unpack, parts.unread);
-        if self.shared.is_closing() {
+        if self.shared.is_draining() {
+            inner.ask_to_drain();
+        } else if self.shared.is_closing() {
             inner.begin_close("the peer is closing");
         }
         Session(inner)

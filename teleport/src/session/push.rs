@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::Session;
 use super::caller::Request;
 use super::inner::Payload;
-use super::launch::{encode, next_seq, wait_for_room};
+use super::launch::{encode, seq_of, wait_for_room};
 use super::log::{self, Kind, Record};
 use super::options::Options;
 use super::outbound::When;
@@ -158,9 +158,9 @@ impl<A: ToBody> Push<'_, A> {
     fn start(&mut self) -> Started {
         let inner = &self.session.0;
         if !inner.is_open() {
-            return Started::Done(Err(self.session.closed_error()));
+            return Started::Done(Err(self.session.closed_error().not_run()));
         }
-        let seq = self.options.seq.take().unwrap_or_else(|| next_seq(inner));
+        let seq = seq_of(inner, self.options.seq.take());
         let hooked = inner.shared.router().load().hooks.any(HOOKS);
         if hooked || inner.out.is_full() || log::enabled() {
             let parts = self

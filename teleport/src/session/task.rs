@@ -19,14 +19,16 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
 use super::Session;
 use super::batch;
+use super::control::Notice;
 use super::dispatch::{Dispatch, SHARE_FROM, Stop, Wakers};
-use super::inner::{Inner, LOOK_OUT};
+use super::inner::{Inner, LOOK_DRAIN, LOOK_OUT};
 use super::log;
 use super::outbound::When;
 use super::scratch;
 use crate::codec::BodyRef;
 use crate::plugin::Hooks;
 use crate::proto::Unpack;
+use crate::rerror::Rerror;
 
 /// How many reads one wake does at most.
 const READS_PER_WAKE: usize = 4;
@@ -118,9 +120,15 @@ async fn run_out(task: Task, end: End) {
     let may_reset = reading && !inner.is_aborted() && inner.local.socket_addr().is_some();
     let read = may_reset.then_some(read);
     inner.unread.store(0, Ordering::Relaxed);
+    if inner.is_closing() && inner.drain.get().is_some() && inner.tell(Notice::Gone).is_err() {
+        tracing::debug!(remote = %inner.remote, "the other end cannot be told of the end");
+    }
     finish(inner).await;
     if let Some(read) = read.filter(|_| !inner.out.was_cut()) {
-        linger(read).await;
+        tokio::select! {
+            () = linger(read) => {}
+            () = inner.shared.is_over() => {}
+        }
     }
 }
 
@@ -178,7 +186,16 @@ async fn finish(inner: &Arc<Inner>) {
         .run(Hooks::POST_DISCONNECT, &mut session, |plugin, session| {
             plugin.post_disconnect(session)
         });
-    if let Err(rerror) = hooks.await {
+    let failed = tokio::select! {
+        biased;
+        result = hooks => result.err(),
+        () = inner.shared.is_over() => {
+            let hooks_cut = &inner.shared.tally().hooks_cut;
+            hooks_cut.fetch_add(1, Ordering::SeqCst);
+            Some(Rerror::internal("it did not return before the deadline of the shutdown"))
+        }
+    };
+    if let Some(rerror) = failed {
         tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after the end");
     }
     inner.finish();
@@ -186,7 +203,7 @@ async fn finish(inner: &Arc<Inner>) {
 
 /// Reads on, to no end, until the other end has closed its side too. A TCP connection that is
 /// dropped with bytes unread is reset, and takes along what the other end has not read yet.
-async fn linger(mut read: Box<dyn AsyncRead + Send + Unpin>) {
+pub(super) async fn linger(mut read: Box<dyn AsyncRead + Send + Unpin>) {
     let drain = async {
         let mut nowhere = [0; 4096];
         let mut left = LINGER_BYTES;
@@ -221,6 +238,9 @@ impl Task {
         if self.inner.is_aborted() {
             return Poll::Ready(());
         }
+        if attention & LOOK_DRAIN != 0 {
+            self.inner.begin_drain();
+        }
         if attention & LOOK_OUT != 0 || self.out_waits {
             self.look_out(cx);
         }
@@ -246,8 +266,10 @@ impl Task {
         if inner.is_aborted() {
             return Poll::Ready(());
         }
-        let calls_done = inner.has_failed() || inner.calls.in_flight() == 0;
-        if calls_done && inner.running() == 0 {
+        if inner.running() > 0 {
+            return Poll::Pending;
+        }
+        if inner.has_failed() || inner.calls.close_if_idle() {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -444,6 +466,7 @@ impl Task {
             logging: log::enabled(),
             wakers: Wakers::new(inner),
             arrived: None,
+            came: 0,
         };
         let mut used = 0;
         budget.begin(src.len());
@@ -476,6 +499,9 @@ impl Task {
                 Err(error) => break Err(broken(&error, rest)),
             }
         };
+        if dispatch.came > 0 {
+            inner.came.fetch_add(dispatch.came, Ordering::Relaxed);
+        }
         let promised = dispatch.wakers.finish();
         let buffer = batch.finish();
         if !buffer.is_empty() && inner.put(&buffer, None, When::Now).is_err() {

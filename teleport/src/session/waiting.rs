@@ -38,6 +38,10 @@ impl Waiting {
     fn ended(&self, ended: Ended) -> Error {
         match ended {
             Ended::Closed => Session(Arc::clone(&self.inner)).closed_error(),
+            Ended::NotRun => {
+                let remote = &self.inner.remote;
+                Error::closed(format!("{remote} shut down and did not run the call")).not_run()
+            }
             Ended::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled"),
             Ended::TimedOut => {
                 let timeout = self.timeout.unwrap_or_default();

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use teleport::message::Mtype;
 use teleport::{Peer, Session};
 use teleport_tests::standard::call::push;
-use teleport_tests::standard::{self, Notes};
+use teleport_tests::standard::{self, Notes, Options};
 use teleport_tests::vectors::{Check, Miss, same};
 use tokio::time::timeout;
 
@@ -16,7 +16,7 @@ use super::script::{End, Frame, Script, What};
 use super::wire::{QUIET, Wire};
 
 pub(super) async fn replay(script: &Script) -> Check {
-    let options = rules::options(&script.client_setup);
+    let options = script.options(End::Client);
     let notes = Notes::default();
     let client =
         standard::client(&options, &notes, |builder| builder).map_err(|error| error.to_string())?;
@@ -25,7 +25,7 @@ pub(super) async fn replay(script: &Script) -> Check {
     for (at, event) in script.events.iter().enumerate() {
         let conn = match conns.entry(event.conn) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(new) => new.insert(Conn::open(&client, options.limit).await?),
+            Entry::Vacant(new) => new.insert(Conn::open(&client, &options).await?),
         };
         match (event.from, &event.what) {
             (End::Client, What::Frame(frame)) => {
@@ -42,6 +42,11 @@ pub(super) async fn replay(script: &Script) -> Check {
             (End::Client, What::Bytes(_)) => {
                 return Err("the recorded client said what is no frame".into());
             }
+            (End::Server, What::Garbled(bytes)) => {
+                conn.wire.say_broken(bytes).await;
+                conn.end().await?;
+            }
+            (_, What::Cut) | (End::Client, What::Garbled(_)) => {}
             (End::Client, What::Close) => conn.end().await?,
             (End::Server, What::Frame(frame)) => conn.wire.say(frame).await,
             (End::Server, What::Bytes(bytes)) => conn.wire.say_broken(bytes).await,
@@ -71,14 +76,14 @@ struct Conn {
 }
 
 impl Conn {
-    async fn open(client: &Peer, limit: Option<usize>) -> Result<Self, Miss> {
+    async fn open(client: &Peer, options: &Options) -> Result<Self, Miss> {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let session = client
             .dial_conn(theirs)
             .await
             .map_err(|error| error.to_string())?;
         Ok(Self {
-            wire: Wire::new(ours, limit),
+            wire: Wire::new(ours, options),
             session,
             counter: Counter::default(),
             server_closed: false,

@@ -16,8 +16,8 @@ use super::script::{End, Script, What};
 use super::wire::QUIET;
 
 pub(super) async fn replay(script: &Script) -> Check {
-    let server_options = rules::options(&script.server_setup);
-    let client_options = rules::options(&script.client_setup);
+    let server_options = script.options(End::Server);
+    let client_options = script.options(End::Client);
     let (server_notes, client_notes) = (Notes::default(), Notes::default());
     let server =
         standard::server(&server_options, &server_notes).map_err(|error| error.to_string())?;

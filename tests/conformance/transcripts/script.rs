@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 use teleport::message::Mtype;
-use teleport::proto::{Env, Limits, Proto, RawProto};
+use teleport::proto::{Env, Limits, Unpack};
+use teleport_tests::standard::{Options, spoken::Spoken};
 use teleport_tests::vectors::{Miss, Pairs, bytes, pairs, same, text, unhex};
 
+use super::rules;
 use crate::frames::{byte, ids, meta_of};
 
 /// One of the two ends.
@@ -21,6 +23,10 @@ pub(super) enum What {
     Frame(Frame),
     /// Bytes that are no whole frame, or no frame.
     Bytes(Vec<u8>),
+    /// A json frame that is no JSON, and that the original reads all the same.
+    Garbled(Vec<u8>),
+    /// A json frame that the original cuts.
+    Cut,
     /// The end of the stream.
     Close,
 }
@@ -47,28 +53,39 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Reads a whole frame of the raw protocol.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads bytes that are one whole frame.
+    pub(super) fn read(spoken: Spoken, bytes: &[u8]) -> Result<Self, String> {
+        let mut unpack = spoken.proto().split().1;
+        let frame = Self::first(&mut *unpack, bytes, true)?;
+        frame.ok_or_else(|| "the frame is incomplete".to_owned())
+    }
+
+    /// Reads the frame that bytes start with, `None` when more are needed; without a limit.
+    pub(super) fn first(
+        unpack: &mut dyn Unpack,
+        bytes: &[u8],
+        whole: bool,
+    ) -> Result<Option<Self>, String> {
         let env = Env {
             limits: Limits::with_message(0),
             ..Env::default()
         };
-        let mut unpack = RawProto.split().1;
-        let (frame, _) = unpack
-            .unpack(&env, bytes, true)
-            .map_err(|error| error.to_string())?
-            .ok_or("the frame is incomplete")?;
-        let head = &frame.head;
-        Ok(Self {
-            bytes: bytes.to_vec(),
-            seq: head.seq.to_vec(),
-            mtype: head.mtype,
-            uri: head.uri.to_vec(),
-            meta: meta_of(head),
-            body_codec: head.body_codec,
-            xfer: head.xfer.to_vec(),
-            body: frame.body.to_vec(),
-        })
+        let read = unpack
+            .unpack(&env, bytes, whole)
+            .map_err(|error| error.to_string())?;
+        Ok(read.map(|(frame, used)| {
+            let head = &frame.head;
+            Self {
+                bytes: bytes[..used].to_vec(),
+                seq: head.seq.to_vec(),
+                mtype: head.mtype,
+                uri: head.uri.to_vec(),
+                meta: meta_of(head),
+                body_codec: head.body_codec,
+                xfer: head.xfer.to_vec(),
+                body: frame.body.to_vec(),
+            }
+        }))
     }
 
     /// The first value of a key of the metadata.
@@ -119,31 +136,60 @@ impl std::fmt::Display for Frame {
 #[derive(Debug)]
 pub(super) struct Script {
     pub(super) name: String,
+    pub(super) spoken: Spoken,
     pub(super) server_setup: String,
     pub(super) client_setup: String,
     /// What the client program saw of its calls.
     pub(super) results: Vec<Value>,
     pub(super) events: Vec<Event>,
+    /// Whether the original went on after the last event, but we do not.
+    pub(super) parts: bool,
 }
 
 impl Script {
     pub(super) fn of(transcript: &Value) -> Result<Self, Miss> {
         let setup = |name: &str| transcript[name].as_str().unwrap_or_default().to_lowercase();
         let events = transcript["events"].as_array().ok_or("no events")?;
+        let proto = transcript["proto"].as_str().unwrap_or_default();
+        let spoken = Spoken::of(proto).ok_or_else(|| format!("unheard-of protocol {proto:?}"))?;
+        let mut events: Vec<_> = events
+            .iter()
+            .map(|said| event(spoken, said))
+            .collect::<Result<_, _>>()?;
+        // From there on the conversation is another one.
+        let parting = |event: &Event| matches!(event.what, What::Garbled(_) | What::Cut);
+        let parting = events.iter().position(parting);
+        if let Some(at) = parting {
+            events.truncate(at + 1);
+        }
         Ok(Self {
             name: text(&transcript["name"]).to_owned(),
+            spoken,
             server_setup: setup("server_setup"),
             client_setup: setup("client_setup"),
             results: transcript["client_results"]
                 .as_array()
                 .cloned()
                 .unwrap_or_default(),
-            events: events.iter().map(event).collect::<Result<_, _>>()?,
+            events,
+            parts: parting.is_some(),
         })
+    }
+
+    /// What the peer of an end is to be.
+    pub(super) fn options(&self, end: End) -> Options {
+        let setup = match end {
+            End::Client => &self.client_setup,
+            End::Server => &self.server_setup,
+        };
+        Options {
+            proto: self.spoken,
+            ..rules::options(setup)
+        }
     }
 }
 
-fn event(event: &Value) -> Result<Event, Miss> {
+fn event(spoken: Spoken, event: &Value) -> Result<Event, Miss> {
     let from = match event["dir"].as_str() {
         Some("c2s") => End::Client,
         Some("s2c") => End::Server,
@@ -159,12 +205,17 @@ fn event(event: &Value) -> Result<Event, Miss> {
             ));
         };
         let bytes = unhex(hex);
-        match Frame::read(&bytes) {
+        match Frame::read(spoken, &bytes) {
             Ok(frame) if event["partial"] != true => {
-                if event["decoded"].is_object() {
-                    frame.is(&event["decoded"])?;
+                let decoded = &event["decoded"];
+                match decoded.is_object().then(|| frame.is(decoded)) {
+                    Some(Err(_)) if spoken == Spoken::Json => What::Cut,
+                    Some(Err(miss)) => return Err(miss),
+                    _ => What::Frame(frame),
                 }
-                What::Frame(frame)
+            }
+            Err(_) if spoken == Spoken::Json && event["decoded"].is_object() => {
+                What::Garbled(bytes)
             }
             _ => What::Bytes(bytes),
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use teleport::{Peer, Session};
-use teleport_tests::standard::{self, Notes};
+use teleport_tests::standard::{self, Notes, Options};
 use teleport_tests::vectors::{Check, Miss, same};
 
 use super::rules;
@@ -12,14 +12,14 @@ use super::script::{End, Script, What};
 use super::wire::Wire;
 
 pub(super) async fn replay(script: &Script) -> Check {
-    let options = rules::options(&script.server_setup);
+    let options = script.options(End::Server);
     let notes = Notes::default();
     let server = standard::server(&options, &notes).map_err(|error| error.to_string())?;
     let mut conns = BTreeMap::new();
     for event in &script.events {
         let conn = match conns.entry(event.conn) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(new) => new.insert(Conn::open(&server, options.limit).await?),
+            Entry::Vacant(new) => new.insert(Conn::open(&server, &options).await?),
         };
         match (event.from, &event.what) {
             (End::Client, What::Frame(frame)) => {
@@ -30,6 +30,12 @@ pub(super) async fn replay(script: &Script) -> Check {
                 conn.wire.settle().await?;
                 conn.wire.say_broken(bytes).await;
             }
+            (End::Client, What::Garbled(bytes)) => {
+                conn.wire.settle().await?;
+                conn.wire.say_broken(bytes).await;
+                conn.end().await?;
+            }
+            (_, What::Cut) | (End::Server, What::Garbled(_)) => {}
             (End::Client, What::Close) => {
                 conn.wire.settle().await?;
                 // To wait for a running handler would be to miss the moment.
@@ -68,14 +74,14 @@ struct Conn {
 }
 
 impl Conn {
-    async fn open(server: &Peer, limit: Option<usize>) -> Result<Self, Miss> {
+    async fn open(server: &Peer, options: &Options) -> Result<Self, Miss> {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let session = server
             .serve_conn(theirs)
             .await
             .map_err(|error| error.to_string())?;
         Ok(Self {
-            wire: Wire::new(ours, limit),
+            wire: Wire::new(ours, options),
             session,
             client_closed: false,
             ended: false,

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use teleport::message::Mtype;
+use teleport::proto::Unpack;
+use teleport_tests::standard::{Options, spoken::Spoken};
 use teleport_tests::vectors::{Check, Miss};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::time::timeout;
@@ -46,6 +48,8 @@ pub(super) struct Wire {
     early: Vec<Frame>,
     /// The calls that were said and not answered yet.
     open_calls: usize,
+    spoken: Spoken,
+    unpack: Box<dyn Unpack>,
     limit: Option<usize>,
     /// Bytes were said that our peer has no way to go on after.
     broken: bool,
@@ -53,8 +57,8 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Holds an end whose other end takes messages of at most `limit` bytes.
-    pub(super) fn new(stream: DuplexStream, limit: Option<usize>) -> Self {
+    /// Holds an end whose other end is of these options.
+    pub(super) fn new(stream: DuplexStream, options: &Options) -> Self {
         let (read, write) = tokio::io::split(stream);
         Self {
             read,
@@ -63,7 +67,9 @@ impl Wire {
             due: VecDeque::new(),
             early: Vec::new(),
             open_calls: 0,
-            limit,
+            spoken: options.proto,
+            unpack: options.proto.proto().split().1,
+            limit: options.limit,
             broken: false,
             ended: false,
         }
@@ -74,7 +80,8 @@ impl Wire {
         if frame.mtype == Mtype::CALL {
             self.open_calls += 1;
         }
-        let is_too_large = self.limit.is_some_and(|limit| frame.bytes.len() > limit);
+        let counted = self.spoken.counted(frame.bytes.len());
+        let is_too_large = self.limit.is_some_and(|limit| counted > limit);
         self.broken = is_too_large || rules::ends_the_connection(frame);
         self.say_bytes(&frame.bytes).await;
     }
@@ -117,7 +124,7 @@ impl Wire {
             if due.mtype == Mtype::REPLY {
                 self.open_calls = self.open_calls.saturating_sub(1);
             }
-            rules::same_frame(&came, &due)?;
+            rules::same_frame(self.spoken, &came, &due)?;
         }
         Ok(())
     }
@@ -180,16 +187,11 @@ impl Wire {
 
     /// Cuts a frame off what was read.
     fn cut(&mut self) -> Result<Option<Frame>, Miss> {
-        let Some(size) = self.buffer.first_chunk::<4>() else {
-            return Ok(None);
-        };
-        let size = u32::from_be_bytes(*size) as usize;
-        if self.buffer.len() < size.max(4) {
-            return Ok(None);
+        let frame = Frame::first(&mut *self.unpack, &self.buffer, false)
+            .map_err(|error| format!("a frame that cannot be read: {error}"))?;
+        if let Some(frame) = &frame {
+            self.buffer.advance(frame.bytes.len());
         }
-        let bytes = self.buffer.split_to(size.max(4));
-        Ok(Some(Frame::read(&bytes).map_err(|error| {
-            format!("a frame that cannot be read: {error}")
-        })?))
+        Ok(frame)
     }
 }

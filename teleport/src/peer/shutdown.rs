@@ -1,0 +1,296 @@
+//! Shutting a peer down, within a time, with an account of what became of everything.
+//!
+//! The phases: no new connections; the other ends are told; what runs comes to its end, and
+//! sessions on which nothing moves are closed; at the deadline the rest is cut off.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use crate::session::{Session, Tally};
+
+/// How often the sessions are looked at.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How long nothing must move on a session before it is closed: the other end may not understand
+/// that it is told, and have a call on its way.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How long calls are taken from other ends that do not understand, at most.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the hooks of the end may take after the deadline, and tasks to come to their end after
+/// that.
+const LAST_HOOKS: Duration = Duration::from_millis(250);
+
+const REASON: &str = "the peer is shutting down";
+
+/// What a peer knows of its shutdown.
+#[derive(Debug)]
+pub(super) struct Shutdown {
+    begun: AtomicBool,
+    tally: Tally,
+    hurry: CancellationToken,
+    over: CancellationToken,
+    report: watch::Sender<Option<ShutdownReport>>,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            begun: AtomicBool::new(false),
+            tally: Tally::default(),
+            hurry: CancellationToken::new(),
+            over: CancellationToken::new(),
+            report: watch::Sender::new(None),
+        }
+    }
+}
+
+impl Shutdown {
+    pub(super) fn is_draining(&self) -> bool {
+        self.begun.load(Ordering::SeqCst) && !self.over.is_cancelled()
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    pub(super) async fn is_over(&self) {
+        self.over.cancelled().await;
+    }
+}
+
+/// What became of the work of a peer that was [shut down](super::Peer::shutdown).
+///
+/// Every handler that ran when the shutdown began, or was started while it lasted, is either
+/// finished or cut off; every call that came in otherwise is refused. The same holds for the calls
+/// of this side. [`fmt::Display`] says it in a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// The sessions there were.
+    pub sessions: usize,
+    /// How many of them were cut off, rather than closed in good order.
+    pub sessions_cut: usize,
+    /// The handlers that came to their end: calls, pushes, and the hooks around them.
+    pub handlers_finished: usize,
+    /// The handlers that were running, or whose replies were waiting for room, when their session
+    /// was cut off.
+    pub handlers_cut: usize,
+    /// The calls that came when their session was closing, and were told that they were not run.
+    pub calls_refused: usize,
+    /// The calls of this side that came to their end: by a reply, their timeout, or their caller.
+    pub calls_finished: usize,
+    /// The calls of this side that got no reply, because their connection ended before.
+    pub calls_cut: usize,
+    /// The replies that were ready after their connection was gone.
+    pub replies_lost: usize,
+    /// The bytes that the other ends had not taken when they were cut off.
+    pub bytes_unsent: usize,
+    /// The hooks [`post_disconnect`](crate::Plugin::post_disconnect) that did not return in time.
+    pub hooks_cut: usize,
+    /// Why things were cut off, if any were: a second call of `shutdown`, rather than the deadline.
+    pub was_hurried: bool,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl ShutdownReport {
+    /// Whether nothing was cut off or lost.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let lost = [
+            self.sessions_cut,
+            self.handlers_cut,
+            self.calls_cut,
+            self.replies_lost,
+            self.bytes_unsent,
+            self.hooks_cut,
+        ];
+        lost.iter().all(|n| *n == 0)
+    }
+
+    fn of(tally: &Tally, was_hurried: bool, elapsed: Duration) -> Self {
+        let get = |n: &AtomicUsize| n.load(Ordering::SeqCst);
+        let (handlers_cut, calls_cut) = (get(&tally.handlers_cut), get(&tally.calls_cut));
+        Self {
+            sessions: get(&tally.sessions),
+            sessions_cut: get(&tally.sessions_cut),
+            handlers_finished: get(&tally.handlers).saturating_sub(handlers_cut),
+            handlers_cut,
+            calls_refused: get(&tally.refused),
+            calls_finished: get(&tally.calls).saturating_sub(calls_cut),
+            calls_cut,
+            replies_lost: get(&tally.replies_lost),
+            bytes_unsent: get(&tally.bytes_unsent),
+            hooks_cut: get(&tally.hooks_cut),
+            was_hurried,
+            elapsed,
+        }
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "shut down in {:.3} s: {} sessions; handlers {} finished, {} cut off; calls {} \
+             finished, {} cut off, {} refused",
+            self.elapsed.as_secs_f64(),
+            self.sessions,
+            self.handlers_finished,
+            self.handlers_cut,
+            self.calls_finished,
+            self.calls_cut,
+            self.calls_refused,
+        )?;
+        let rare = [
+            (self.sessions_cut, "sessions cut off"),
+            (self.replies_lost, "replies lost"),
+            (self.bytes_unsent, "bytes unsent"),
+            (self.hooks_cut, "hooks cut off"),
+        ];
+        for (count, what) in rare.iter().filter(|(count, _)| *count > 0) {
+            write!(f, "; {count} {what}")?;
+        }
+        match (self.is_complete(), self.was_hurried) {
+            (true, _) => f.write_str("; nothing was lost"),
+            (false, true) => f.write_str("; it was hurried"),
+            (false, false) => Ok(()),
+        }
+    }
+}
+
+/// Begins the shutdown, or hurries it if it has begun.
+pub(super) fn shut_down(
+    shared: &Arc<Shared>,
+    deadline: Duration,
+) -> impl Future<Output = ShutdownReport> + Send + use<> {
+    let mut report = shared.shutdown.report.subscribe();
+    let driver = if shared.shutdown.begun.swap(true, Ordering::SeqCst) {
+        shared.shutdown.hurry.cancel();
+        None
+    } else {
+        begin(shared);
+        let driver = drive(Arc::clone(shared), Instant::now(), deadline);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(driver);
+                None
+            }
+            Err(_) => Some(driver),
+        }
+    };
+    async move {
+        if let Some(driver) = driver {
+            driver.await;
+        }
+        // The sender is a part of the peer, which the driver keeps alive until it has reported.
+        let report = report.wait_for(Option::is_some).await;
+        report
+            .map(|report| report.clone())
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+    }
+}
+
+/// Takes no more connections, and makes the sessions tell their other ends.
+fn begin(shared: &Arc<Shared>) {
+    shared.closing.cancel();
+    for session in shared.hub.all() {
+        session.inner().ask_to_drain();
+    }
+    shared.tasks.close();
+}
+
+async fn drive(shared: Arc<Shared>, began: Instant, deadline: Duration) {
+    let hurry = shared.shutdown.hurry.clone();
+    let in_time = tokio::select! {
+        biased;
+        () = hurry.cancelled() => false,
+        done = tokio::time::timeout(deadline, drain(&shared, deadline)) => done.is_ok(),
+    };
+    if !in_time {
+        cut_off(&shared).await;
+    }
+    shared.shutdown.over.cancel();
+    for session in shared.hub.all() {
+        session.inner().sum_up();
+    }
+    let report = ShutdownReport::of(
+        &shared.shutdown.tally,
+        !in_time && hurry.is_cancelled(),
+        began.elapsed(),
+    );
+    shared.shutdown.report.send_replace(Some(report));
+}
+
+/// Closes the sessions on which nothing moves, and in the end all of them, until none is left.
+async fn drain(shared: &Arc<Shared>, deadline: Duration) {
+    let until = Instant::now() + PATIENCE.min(deadline / 2);
+    let quiet = QUIET.min(deadline / 4);
+    let mut still: HashMap<u64, (u64, Instant)> = HashMap::new();
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.tasks.wait() => return,
+            _ = looks.tick() => {}
+        }
+        let now = Instant::now();
+        for session in shared.hub.all() {
+            if now >= until || is_still(&session, &mut still, now, quiet) {
+                session.inner().begin_close(REASON);
+            }
+        }
+    }
+}
+
+/// Whether nothing moved on a session for so long.
+fn is_still(
+    session: &Session,
+    still: &mut HashMap<u64, (u64, Instant)>,
+    now: Instant,
+    quiet: Duration,
+) -> bool {
+    let number = session.inner().number();
+    let Some(written) = session.inner().stillness() else {
+        still.remove(&number);
+        return false;
+    };
+    let (before, since) = *still.entry(number).or_insert((written, now));
+    if before != written {
+        still.insert(number, (written, now));
+        return false;
+    }
+    now.saturating_duration_since(since) >= quiet
+}
+
+/// Aborts what is left, and lets the hooks of the end run for a moment.
+async fn cut_off(shared: &Arc<Shared>) {
+    for session in shared.hub.all() {
+        session.inner().abort("the peer has shut down");
+    }
+    if tokio::time::timeout(LAST_HOOKS, shared.tasks.wait())
+        .await
+        .is_ok()
+    {
+        return;
+    }
+    shared.shutdown.over.cancel();
+    for session in shared.hub.all() {
+        session.inner().abort("the peer has shut down");
+    }
+    let _ = tokio::time::timeout(LAST_HOOKS, shared.tasks.wait()).await;
+}
