@@ -37,7 +37,9 @@ impl Shop {
     async fn order(&self, order: Order) -> String {
         let voucher = order.voucher.as_deref().unwrap_or("no voucher");
         let lines = order.lines.iter();
-        let lines: Vec<_> = lines.map(|l| format!("{} {}", l.amount, l.product)).collect();
+        let lines: Vec<_> = lines
+            .map(|l| format!("{} {}", l.amount, l.product))
+            .collect();
         format!("{} for {}, {voucher}", lines.join(" and "), order.customer)
     }
 }
@@ -90,11 +92,23 @@ async fn main() -> Result<(), Error> {
 
     let path = "/shop/order";
     order(&session, path, "ann", &[("pears", 3), ("figs", 100)]).await;
-    order(&session, "/shop/order?_voucher=SPRING", "ann", &[("pears", 3)]).await;
+    order(
+        &session,
+        "/shop/order?_voucher=SPRING",
+        "ann",
+        &[("pears", 3)],
+    )
+    .await;
     order(&session, path, "ann", &[("pears", 3), ("figs", 101)]).await;
     order(&session, path, "ann", &[("Pears!", 3)]).await;
     order(&session, path, "ann", &[]).await;
-    order(&session, "/shop/order?_voucher=far-too-long", "ann", &[("pears", 3)]).await;
+    order(
+        &session,
+        "/shop/order?_voucher=far-too-long",
+        "ann",
+        &[("pears", 3)],
+    )
+    .await;
     order(&session, path, "", &[("pears", 3)]).await;
 
     // The rules are known to programs too, and can be asked without a call.

@@ -59,7 +59,7 @@ mod bare_path {
         #[param(swap)]
         swapped: ::std::option::Option<i64>,
         #[param(nested)]
-        nested: ::std::vec::Vec<Arg>,
+        nested: ::std::vec::Vec<Self>,
     }
 
     pub struct Hooked;

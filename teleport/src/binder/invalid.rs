@@ -85,7 +85,7 @@ impl Invalid {
             None => Cow::Owned(made.message().to_owned()),
         };
         let reason = made.reason().to_owned();
-        Rerror::new(self.code.unwrap_or(made.code()), message, reason)
+        Rerror::new(self.code.unwrap_or_else(|| made.code()), message, reason)
     }
 }
 
