@@ -22,6 +22,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("plugin", 3),
     ("session", 4),
     ("peer", 5),
+    ("graceful", 5),
     ("plugins", 6),
     ("mixer", 6),
 ];
