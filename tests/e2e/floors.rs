@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: &[(&str, u8)] = &[
     ("message", 0),
     ("codec", 0),
     ("xfer", 0),
