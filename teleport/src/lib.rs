@@ -94,7 +94,9 @@ pub use binder::Bind;
 #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
 pub use codec::Protobuf;
 pub use codec::Raw;
-pub use context::{CallCtx, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx};
+pub use context::{
+    CallCtx, OnCancel, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx,
+};
 pub use error::{Error, ErrorKind};
 pub use message::{Message, Meta};
 pub use peer::{Peer, PeerBuilder, PeerConfig, ShutdownReport};
