@@ -68,12 +68,12 @@ fn frames_of_json_and_pb_go_there_and_back_too() {
         let limit = size - 4;
         assert_eq!(
             ask_in(proto, WireAction::Decode, limit, frame.as_bytes()),
-            [shown.clone()]
+            [&*shown]
         );
         let frame = frame.replace(' ', "");
         assert_eq!(
             ask_in(proto, WireAction::Encode, limit, shown.as_bytes()),
-            [frame.clone()]
+            [&*frame]
         );
         let refused = &ask_in(proto, WireAction::Decode, limit - 1, frame.as_bytes())[0];
         assert!(refused.contains("too_large"), "{refused}");
