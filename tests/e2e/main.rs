@@ -23,4 +23,5 @@ mod reply_hooks;
 mod routes;
 mod shutdown;
 mod socket;
+mod tls;
 mod writes;
