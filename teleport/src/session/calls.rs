@@ -15,6 +15,7 @@ use super::scratch;
 use crate::lock;
 use crate::message::{Meta, Seq, seq::counter_of};
 use crate::rerror::Rerror;
+use crate::swap::Swap;
 use crate::xfer::XferPipe;
 
 /// The table never has more slots than this; more calls go into the map.
@@ -29,6 +30,16 @@ const FREE: u64 = u64::MAX;
 pub(super) enum Key {
     Counter(u64),
     Text(Seq),
+}
+
+impl Key {
+    /// The sequence text.
+    pub(super) fn seq(&self) -> Seq {
+        match self {
+            Self::Counter(counter) => Seq::from_counter(*counter),
+            Self::Text(seq) => seq.clone(),
+        }
+    }
 }
 
 /// A reply as it arrived.
@@ -129,6 +140,8 @@ struct Slot {
     deadline: Option<Instant>,
     /// The call is over, though no reply came: past its deadline, or cancelled.
     mark: Option<Ended>,
+    /// What plugins left in the call's own data, for those that see the reply.
+    swap: Option<Box<Swap>>,
     /// The reply is here, though plugins still look at it.
     claimed: bool,
 }
@@ -142,6 +155,7 @@ impl Default for Slot {
             spare: Vec::new(),
             deadline: None,
             mark: None,
+            swap: None,
             claimed: false,
         }
     }
@@ -157,6 +171,7 @@ impl Slot {
 
     fn vacate(&mut self) {
         (self.counter, self.waker, self.deadline, self.reply) = (FREE, None, None, None);
+        self.swap = None;
     }
 
     /// Whether a call of this slot still waits for its reply.
@@ -185,6 +200,19 @@ impl State {
                     .filter(|slot| slot.counter == *counter)
             }
             Key::Text(seq) => self.side.get_mut(seq),
+        }
+    }
+
+    /// The slot of the call with this sequence text.
+    #[inline]
+    fn slot_of(&mut self, seq: &[u8]) -> Option<&mut Slot> {
+        let by_counter = counter_of(seq)
+            .map(Key::Counter)
+            .filter(|key| self.slot(key).is_some());
+        match &by_counter {
+            Some(key) => self.slot(key),
+            None if self.side.is_empty() => None,
+            None => self.side.get_mut(&Seq::from(seq)),
         }
     }
 
@@ -328,17 +356,9 @@ impl Calls {
         seq: &[u8],
         make: impl FnOnce(Vec<u8>) -> ReplyIn,
     ) -> Option<Option<Waker>> {
-        let counter = counter_of(seq);
         let mut state = lock(&self.state);
-        let by_counter = counter
-            .map(Key::Counter)
-            .filter(|key| state.slot(key).is_some());
-        let slot = match &by_counter {
-            Some(key) => state.slot(key),
-            None if state.side.is_empty() => None,
-            None => state.side.get_mut(&Seq::from(seq)),
-        }?;
-        if slot.reply.is_some() || slot.mark.is_some() {
+        let slot = state.slot_of(seq)?;
+        if !slot.waits() {
             return None;
         }
         let mut spare = std::mem::take(&mut slot.spare);
@@ -347,6 +367,18 @@ impl Calls {
         }
         slot.reply = Some(make(spare));
         Some(slot.waker.take())
+    }
+
+    /// Keeps what plugins left in a call's own data.
+    pub(super) fn keep_swap(&self, key: &Key, swap: Swap) {
+        if let Some(slot) = lock(&self.state).slot(key) {
+            slot.swap = Some(Box::new(swap));
+        }
+    }
+
+    /// Gives what plugins left in the own data of the call that a reply answers, once.
+    pub(super) fn take_swap(&self, seq: &[u8]) -> Option<Box<Swap>> {
+        lock(&self.state).slot_of(seq)?.swap.take()
     }
 
     /// Looks for the reply of a call; the call is over when this is ready.
@@ -379,25 +411,28 @@ impl Calls {
         Poll::Ready(result)
     }
 
-    /// Ends a call that has no reply yet; whoever waits for it is told.
-    pub(super) fn cancel(&self, key: &Key) {
+    /// Ends a call that has no reply yet; whoever waits for it is told. Tells whether it was so.
+    pub(super) fn cancel(&self, key: &Key) -> bool {
         let waker = {
             let mut state = lock(&self.state);
-            let Some(slot) = state.slot(key) else { return };
-            if slot.reply.is_some() || slot.mark.is_some() {
-                return;
-            }
+            let Some(slot) = state.slot(key).filter(|slot| slot.waits()) else {
+                return false;
+            };
             slot.mark = Some(Ended::Cancelled);
             slot.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
+        true
     }
 
-    /// Forgets a call; its reply will find nobody. Tells whether it was still there.
+    /// Forgets a call; its reply will find nobody. Tells whether it still waited.
     pub(super) fn remove(&self, key: &Key) -> bool {
-        lock(&self.state).remove(key)
+        let mut state = lock(&self.state);
+        let waited = state.slot(key).is_some_and(|slot| slot.waits());
+        state.remove(key);
+        waited
     }
 
     /// Notes that the reply to the call of this sequence text is here, if one waits for it.
@@ -490,22 +525,28 @@ impl Calls {
         lock(&self.state).counted.unwrap_or_default()
     }
 
-    /// Times out the calls whose deadline has passed, and tells the earliest that has not.
-    pub(super) fn sweep(&self, now: Instant) -> Option<Instant> {
+    /// Times out the calls whose deadline has passed, and tells the earliest that has not. Who
+    /// timed out is noted in `who`.
+    pub(super) fn sweep(&self, now: Instant, mut who: Option<&mut Vec<Seq>>) -> Option<Instant> {
         let mut wakers = Vec::new();
         let mut next = None;
         {
             let mut state = lock(&self.state);
             let State { table, side, .. } = &mut *state;
-            for slot in table.iter_mut().chain(side.values_mut()) {
-                let Some(deadline) = slot.deadline else {
+            let numbered = table.iter_mut().map(|slot| (None, slot));
+            let named = side.iter_mut().map(|(seq, slot)| (Some(seq), slot));
+            for (seq, slot) in numbered.chain(named) {
+                let Some(deadline) = slot.deadline.filter(|_| slot.waits()) else {
                     continue;
                 };
-                if slot.mark.is_some() || slot.reply.is_some() {
-                    continue;
-                }
                 if deadline <= now {
                     slot.mark = Some(Ended::TimedOut);
+                    if let Some(who) = &mut who {
+                        who.push(
+                            seq.cloned()
+                                .unwrap_or_else(|| Seq::from_counter(slot.counter)),
+                        );
+                    }
                     wakers.extend(slot.waker.take());
                 } else {
                     next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -12,7 +13,7 @@ use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Mtype, Seq};
 use crate::peer::{Peer, Shared};
-use crate::proto::Proto;
+use crate::proto::{Proto, ProtoError, Stranger};
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 
@@ -27,6 +28,10 @@ pub struct PreSession {
     proto: Arc<dyn Proto>,
     dialled: bool,
     counter: u64,
+    context_age: Duration,
+    session_age: Duration,
+    /// Whether a message has come.
+    heard: bool,
 }
 
 impl PreSession {
@@ -36,12 +41,17 @@ impl PreSession {
         proto: Arc<dyn Proto>,
         dialled: bool,
     ) -> Self {
+        let config = shared.config();
+        let (context_age, session_age) = (config.default_context_age, config.default_session_age);
         Self {
             shared,
             socket,
             proto,
             dialled,
             counter: 0,
+            context_age,
+            session_age,
+            heard: false,
         }
     }
 
@@ -95,12 +105,36 @@ impl PreSession {
     /// The id and the name of the protocol that is spoken.
     #[must_use]
     pub fn proto(&self) -> (u8, &'static str) {
-        self.proto.version()
+        let chosen = self.socket.chosen();
+        chosen.unwrap_or_else(|| self.proto.version())
     }
 
     /// Names the session to be.
     pub fn set_id(&mut self, id: impl Into<String>) {
         self.socket.set_id(id);
+    }
+
+    /// The age of the contexts of the session to be; zero: no limit.
+    #[must_use]
+    pub fn context_age(&self) -> Duration {
+        self.context_age
+    }
+
+    /// Sets the age of the contexts of the session to be; see [`Session::set_context_age`].
+    pub fn set_context_age(&mut self, age: Duration) {
+        self.context_age = age;
+    }
+
+    /// The age of the session to be; zero: no limit.
+    #[must_use]
+    pub fn session_age(&self) -> Duration {
+        self.session_age
+    }
+
+    /// Sets the age of the session to be, counted from the start of its reading; see
+    /// [`Session::set_session_age`].
+    pub fn set_session_age(&mut self, age: Duration) {
+        self.session_age = age;
     }
 
     /// Data of the session to be.
@@ -143,14 +177,53 @@ impl PreSession {
     ///
     /// Nothing is lost.
     pub async fn receive(&mut self) -> Result<Message, Error> {
-        match self.socket.read_message().await {
-            Ok(Some(message)) => Ok(message),
-            Ok(None) => {
-                let text = format!("{} closed the connection", self.remote_address());
-                Err(Error::closed(text))
+        loop {
+            match self.socket.read_message().await {
+                Ok(Some(message)) => {
+                    self.heard = true;
+                    return Ok(message);
+                }
+                Ok(None) => return Err(self.closed()),
+                Err(SocketError::Proto(error)) if !self.heard => {
+                    let stranger = {
+                        let unread = self.socket.unread();
+                        Stranger::of(self.socket.env(), &*self.proto, unread)
+                    };
+                    match stranger {
+                        Some(stranger) if stranger.needs_more() => {
+                            match self.socket.read_more().await {
+                                Ok(0) => return Err(self.closed()),
+                                Ok(_) => {}
+                                Err(error) => return Err(self.failed("receive", error.into())),
+                            }
+                        }
+                        Some(stranger) => return Err(self.refuse(&stranger, error).await),
+                        None => return Err(self.failed("receive", error.into())),
+                    }
+                }
+                Err(error) => return Err(self.failed("receive", error)),
             }
-            Err(error) => Err(self.failed("receive", error)),
         }
+    }
+
+    /// Tells one who came to the wrong port that it is.
+    #[cold]
+    async fn refuse(&mut self, stranger: &Stranger, error: ProtoError) -> Error {
+        if let Some(answer) = stranger.answer() {
+            // One who is gone needs no answer.
+            let _ = self.socket.write_bytes(answer).await;
+        }
+        let text = format!(
+            "cannot receive on the new connection with {}: {}",
+            self.remote_address(),
+            stranger.says()
+        );
+        Error::new(ErrorKind::Protocol, text).with_source(error)
+    }
+
+    #[cold]
+    fn closed(&self) -> Error {
+        Error::closed(format!("{} closed the connection", self.remote_address()))
     }
 
     /// The next sequence text; it is taken by this.
@@ -238,12 +311,20 @@ impl PreSession {
             inner.tls = halves.tls;
         }
         let inner = Arc::new(inner);
+        inner.set_context_age(self.context_age);
         self.shared.hub().insert_new(&inner);
         if !parts.unwritten.is_empty() {
             // A send that was given up half way; its rest must go before anything else.
             let _ = inner.put(&parts.unwritten, None, super::outbound::When::Now);
         }
-        task::start(Arc::clone(&inner), halves.read, parts.unpack, parts.unread);
+        task::start(
+            Arc::clone(&inner),
+            halves.read,
+            parts.unpack,
+            parts.unread,
+            !self.heard,
+        );
+        inner.set_session_age(self.session_age);
         if self.shared.is_draining() {
             inner.ask_to_drain();
         } else if self.shared.is_closing() {
