@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::plugin::{Hooks, Plugin, PluginContainer};
 use crate::proto::{Env, Proto, RawProto};
 use crate::router::Router;
-use crate::session::{Hub, Sweeper};
+use crate::session::{Backoff, Events, Hub, Sweeper};
 use crate::socket::{Family, SocketOptions};
 use crate::xfer::{Filters, XferFilter};
 
@@ -77,8 +77,18 @@ impl PeerBuilder {
         listen_port: u16 = Some(listen_port);
         /// Sets the longest time that dialling may take.
         default_dial_timeout: Duration = default_dial_timeout;
-        /// Sets how often to dial again after a connection broke. Not built yet.
+        /// Sets how often to dial again after a connection broke: 0 never, below 0 without end.
         redial_times: i32 = redial_times;
+        /// Sets what the pauses before dialling again are made of.
+        redial_interval: Duration = redial_interval;
+        /// Sets the longest pause before dialling again.
+        redial_longest_interval: Duration = redial_longest_interval;
+        /// Sets how the pauses before dialling again are chosen.
+        redial_backoff: Backoff = redial_backoff;
+        /// Sets how long a connection must have lasted for the pauses to start again.
+        redial_stable_after: Duration = redial_stable_after;
+        /// Sets how many calls and pushes of a session may wait for its next connection.
+        redial_max_waiting: usize = redial_max_waiting;
         /// Sets the codec that bodies are sent in, by its name.
         default_body_codec: impl Into<String> = default_body_codec.into();
         /// Sets the longest life of a session. Not built yet.
@@ -224,6 +234,7 @@ impl PeerBuilder {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             shutdown: super::Shutdown::default(),
+            events: Events::default(),
             defaults,
         }));
         for plugin in self.plugins.iter() {
@@ -253,9 +264,10 @@ fn check(config: &PeerConfig) -> Result<Family, Error> {
             )));
         }
     };
-    if config.redial_times != 0 {
+    if config.redial_interval.is_zero() {
         return Err(Error::config(
-            "redialling is not built yet; leave redial_times at 0",
+            "redial_interval is zero, which would dial in a hot loop; write 100 ms, or set \
+             redial_times to 0 to never dial again",
         ));
     }
     if !config.default_session_age.is_zero() {

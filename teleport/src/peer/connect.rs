@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
 use crate::rerror::Rerror;
-use crate::session::{PreSession, Session};
+use crate::session::{Line, PreSession, Redial, Session};
 use crate::socket::{
     Connect, Connecting, Family, Halves, HostPort, Socket, SocketOptions, connect_tcp, halves,
 };
@@ -85,11 +85,32 @@ impl Tcp {
 /// Opens a stream and makes a session of it.
 pub(super) async fn dial(
     shared: &Arc<Shared>,
-    connector: &dyn Connect,
-    proto: &Arc<dyn Proto>,
+    connector: Arc<dyn Connect>,
+    proto: Arc<dyn Proto>,
+    redial: Redial,
 ) -> Result<Session, Error> {
-    let halves = open(shared, connector).await?;
-    Ok(establish(shared, halves, proto, true).await?.start())
+    let halves = open(shared, &*connector).await?;
+    let mut pre = pre_session(shared, halves, &proto, true)?;
+    if redial.times != 0 {
+        let line = Line::new(Arc::clone(shared), connector, proto, redial);
+        pre.on_line(&line, None);
+    }
+    Ok(agree(pre).await?.start())
+}
+
+impl Shared {
+    /// Opens another connection of a session, and lets the plugins have their say.
+    pub(crate) async fn open_again(
+        self: &Arc<Self>,
+        connector: &dyn Connect,
+        proto: &Arc<dyn Proto>,
+        line: &Arc<Line>,
+    ) -> Result<PreSession, Error> {
+        let halves = open(self, connector).await?;
+        let mut pre = pre_session(self, halves, proto, true)?;
+        pre.on_line(line, Some(line.heritage()));
+        agree(pre).await
+    }
 }
 
 /// Opens a stream, within the time that dialling may take.
@@ -130,7 +151,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let halves = apart(shared, stream)?;
-    Ok(establish(shared, halves, proto, true).await?.start())
+    let pre = pre_session(shared, halves, proto, true)?;
+    Ok(agree(pre).await?.start())
 }
 
 /// Makes a session of a stream that the other side opened.
@@ -143,7 +165,8 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let halves = apart(shared, stream)?;
-    Ok(establish(shared, halves, proto, false).await?.start())
+    let pre = pre_session(shared, halves, proto, false)?;
+    Ok(agree(pre).await?.start())
 }
 
 /// Takes a stream apart that got the peer's options.
@@ -159,8 +182,8 @@ where
     Ok(halves(stream))
 }
 
-/// Lets the plugins have their say about a new connection.
-async fn establish(
+/// Makes a new connection what plugins see.
+fn pre_session(
     shared: &Arc<Shared>,
     halves: Halves,
     proto: &Arc<dyn Proto>,
@@ -171,7 +194,14 @@ async fn establish(
         return Err(Error::closed("the peer is closed"));
     }
     let socket = Socket::from_halves(halves, &**proto, Arc::clone(&shared.handshake_env));
-    let mut pre = PreSession::new(Arc::clone(shared), socket, Arc::clone(proto), is_dialled);
+    let (shared, proto) = (Arc::clone(shared), Arc::clone(proto));
+    Ok(PreSession::new(shared, socket, proto, is_dialled))
+}
+
+/// Lets the plugins have their say about a new connection.
+async fn agree(mut pre: PreSession) -> Result<PreSession, Error> {
+    let shared = Arc::clone(pre.shared());
+    let is_dialled = pre.is_dialled();
     let tables = shared.router.tables();
     let hook = if is_dialled {
         Hooks::POST_DIAL

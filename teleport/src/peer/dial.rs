@@ -8,7 +8,7 @@ use super::{Peer, connect};
 use crate::error::Error;
 use crate::proto::Proto;
 use crate::router::handler::BoxFuture;
-use crate::session::Session;
+use crate::session::{Redial, Session};
 use crate::socket::Connect;
 
 /// A dialling that has not begun yet: what can be said about it, in a chain, and then awaited for
@@ -29,6 +29,7 @@ pub struct Dial<'a> {
     peer: &'a Peer,
     connector: Result<Arc<dyn Connect>, Error>,
     proto: Option<Arc<dyn Proto>>,
+    redial: Redial,
 }
 
 impl<'a> Dial<'a> {
@@ -37,12 +38,38 @@ impl<'a> Dial<'a> {
             peer,
             connector,
             proto: None,
+            redial: Redial::of(peer.config()),
         }
     }
 
     /// Speaks another protocol than the peer's own.
     pub fn proto(mut self, proto: impl Proto) -> Self {
         self.proto = Some(Arc::new(proto));
+        self
+    }
+
+    /// Sets how the session dials again when its connection is lost. Default: as the peer's
+    /// configuration says, which is not at all unless it is set.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use teleport::session::Redial;
+    ///
+    /// # async fn run(peer: teleport::Peer) -> Result<(), teleport::Error> {
+    /// let session = peer.dial("127.0.0.1:9090").redial(Redial::for_ever()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn redial(mut self, redial: Redial) -> Self {
+        self.redial = redial;
+        self
+    }
+
+    /// Sets how often the session dials again, 0 never, below 0 without end; the rest is as the
+    /// peer's configuration says.
+    pub fn redial_times(mut self, times: i32) -> Self {
+        self.redial.times = times;
         self
     }
 }
@@ -55,7 +82,7 @@ impl<'a> IntoFuture for Dial<'a> {
         Box::pin(async move {
             let shared = &self.peer.0;
             let proto = self.proto.unwrap_or_else(|| Arc::clone(&shared.proto));
-            connect::dial(shared, &*self.connector?, &proto).await
+            connect::dial(shared, self.connector?, proto, self.redial).await
         })
     }
 }

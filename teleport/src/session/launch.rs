@@ -43,13 +43,16 @@ pub(super) fn launch<A: ToBody>(
     session: &Session,
     options: &Options<'_>,
     body: &A,
-    seq: &Seq,
     waker: Option<Waker>,
 ) -> Launch {
     let inner = &session.0;
     if !inner.is_open() {
-        return Launch::Done(Err(session.closed_error().not_run()));
+        return launch_elsewhere(session, options, body, waker);
     }
+    let seq = match &options.seq {
+        Some(seq) => seq.clone(),
+        None => next_seq(inner),
+    };
     let hooked = inner
         .shared
         .router()
@@ -58,16 +61,148 @@ pub(super) fn launch<A: ToBody>(
         .any(Hooks::PRE_WRITE_CALL.union(Hooks::POST_WRITE_CALL));
     if hooked || inner.out.is_full() || log::enabled() {
         return match slow_parts(session, options, body, seq) {
-            Ok((header, body)) => Launch::Slow(Box::pin(launch_slow(
-                session.clone(),
-                header,
-                body,
-                options.timeout,
-            ))),
+            Ok((header, body)) if inner.line().is_some() => {
+                let again = Again::new(header, body, options);
+                Launch::Slow(Box::pin(again.launch(session.clone())))
+            }
+            Ok((header, body)) => {
+                let session = session.clone();
+                let (timeout, deadline) = (options.timeout, deadline(options.timeout));
+                Launch::Slow(Box::pin(async move {
+                    launch_slow(&session, header, body, timeout, deadline).await
+                }))
+            }
             Err(error) => Launch::Done(Err(error)),
         };
     }
-    Launch::Done(launch_now(session, options, body, seq, waker))
+    let launched = launch_now(session, options, body, &seq, waker);
+    match launched {
+        // The connection broke, and nobody has noticed yet.
+        Err(error) if error.is_closed() && inner.line().is_some() => {
+            launch_later(session, options, body)
+        }
+        launched => Launch::Done(launched),
+    }
+}
+
+/// The connection that the session's handle was made with takes no calls: there may be another.
+#[cold]
+fn launch_elsewhere<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+    waker: Option<Waker>,
+) -> Launch {
+    let Some(line) = session.0.line() else {
+        return Launch::Done(Err(session.closed_error().not_run()));
+    };
+    match line.up() {
+        Some(inner) if inner.number != session.0.number => {
+            if options.seq.is_some() {
+                inner.note_hand_set();
+            }
+            launch(&Session(inner), options, body, waker)
+        }
+        _ => launch_later(session, options, body),
+    }
+}
+
+/// Makes a call as soon as there is a connection.
+#[cold]
+pub(super) fn launch_later<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+) -> Launch {
+    match Again::of(session, options, body) {
+        Ok(again) => Launch::Slow(Box::pin(again.launch(session.clone()))),
+        Err(error) => Launch::Done(Err(error)),
+    }
+}
+
+/// All that it takes to make a call, also a second time.
+#[derive(Clone)]
+pub(super) struct Again {
+    header: Header,
+    body: Bytes,
+    /// The sequence text was set by hand.
+    hand_set: bool,
+    pub(super) is_idempotent: bool,
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+impl Again {
+    pub(super) fn of<A: ToBody>(
+        session: &Session,
+        options: &Options<'_>,
+        body: &A,
+    ) -> Result<Self, Error> {
+        let seq = options.seq.clone().unwrap_or_default();
+        let (header, body) = slow_parts(session, options, body, seq)?;
+        Ok(Self::new(header, body, options))
+    }
+
+    fn new(header: Header, body: Bytes, options: &Options<'_>) -> Self {
+        Self {
+            header,
+            body,
+            hand_set: options.seq.is_some(),
+            is_idempotent: options.idempotent,
+            timeout: options.timeout,
+            deadline: deadline(options.timeout),
+        }
+    }
+
+    /// Sets the deadline that the call had when it was made the first time.
+    pub(super) fn until(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Makes the call on the connection in use, or waits for one.
+    pub(super) async fn launch(self, session: Session) -> Result<Waiting, Error> {
+        let Some(line) = session.0.line() else {
+            return Err(session.closed_error().not_run());
+        };
+        let _waits = line.admit(self.body.len())?;
+        loop {
+            let session = within(self.timeout, self.deadline, line.ready()).await?;
+            let inner = &session.0;
+            let mut header = self.header.clone();
+            if self.hand_set {
+                inner.note_hand_set();
+            } else {
+                header.seq = next_seq(inner);
+            }
+            let body = self.body.clone();
+            match launch_slow(&session, header, body, self.timeout, self.deadline).await {
+                Err(error) if error.is_closed() && error.is_not_run() => note_closed(inner),
+                launched => return launched,
+            }
+        }
+    }
+}
+
+/// A connection takes no more messages: sees to it that its session knows.
+pub(super) fn note_closed(inner: &Inner) {
+    if inner.is_open() {
+        inner.fail_writing();
+    }
+}
+
+/// Does something by the deadline of a call, nothing of which is sent before.
+async fn within<T>(
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    match deadline {
+        None => work.await,
+        Some(deadline) => tokio::time::timeout_at(deadline, work)
+            .await
+            .unwrap_or_else(|_| Err(not_sent(timeout))),
+    }
 }
 
 fn launch_now<A: ToBody>(
@@ -79,7 +214,7 @@ fn launch_now<A: ToBody>(
 ) -> Result<Waiting, Error> {
     let inner = &session.0;
     let deadline = deadline(options.timeout);
-    let (waiting, in_flight) = take_in(inner, seq, waker, options.timeout, deadline)?;
+    let (mut waiting, in_flight) = take_in(inner, seq, waker, options.timeout, deadline)?;
     let when = if in_flight > CROWD {
         When::Soon
     } else {
@@ -87,7 +222,7 @@ fn launch_now<A: ToBody>(
     };
     let meta = options.meta.encoded();
     let head = options.head(Mtype::CALL, seq, &meta);
-    match body.as_bytes() {
+    let put = match body.as_bytes() {
         Some(bytes) => inner.send(&head, Payload::Bytes(bytes), when)?,
         None => {
             let codecs = &inner.env().codecs;
@@ -95,6 +230,7 @@ fn launch_now<A: ToBody>(
             inner.send(&head, Payload::Encode(&mut encode), when)?
         }
     };
+    waiting.end = put.end;
     Ok(waiting)
 }
 
@@ -120,6 +256,8 @@ fn take_in(
         inner: Arc::clone(inner),
         key: Some(key),
         timeout,
+        deadline,
+        end: 0,
         record: None,
     };
     if let Some(deadline) = deadline {
@@ -154,9 +292,9 @@ fn slow_parts<A: ToBody>(
     session: &Session,
     options: &Options<'_>,
     body: &A,
-    seq: &Seq,
+    seq: Seq,
 ) -> Result<(Header, Bytes), Error> {
-    let header = options.header(Mtype::CALL, seq.clone())?;
+    let header = options.header(Mtype::CALL, seq)?;
     Ok((header, encode(&session.0, options.codec, body)?))
 }
 
@@ -185,12 +323,12 @@ pub(super) fn encode_with<A: ToBody + ?Sized>(
 
 /// Makes a call when there is room, by way of the plugins that have a say, with its log line.
 async fn launch_slow(
-    session: Session,
+    session: &Session,
     header: Header,
     body: Bytes,
     timeout: Option<Duration>,
+    deadline: Option<Instant>,
 ) -> Result<Waiting, Error> {
-    let deadline = deadline(timeout);
     let inner = &session.0;
     let tables = inner.shared.router().tables();
     let hooks = &tables.hooks;
@@ -204,21 +342,17 @@ async fn launch_slow(
             .map_err(Error::refused)?;
         wait_for_room(inner).await
     };
-    match deadline {
-        None => ready.await?,
-        Some(deadline) => tokio::time::timeout_at(deadline, ready)
-            .await
-            .unwrap_or_else(|_| Err(not_sent(timeout)))?,
-    }
+    within(timeout, deadline, ready).await?;
     let (header, body) = write.parts();
     let (mut waiting, _) = take_in(inner, &header.seq, None, timeout, deadline)?;
     let style = inner.shared.log_style();
     header.with_head(|head| {
         let mut record =
             log::enabled().then(|| Box::new(Record::new(Kind::CallLaunch, style, head, body, 0)));
-        let size = inner.send(head, Payload::Bytes(body), When::Now)?;
+        let put = inner.send(head, Payload::Bytes(body), When::Now)?;
+        waiting.end = put.end;
         if let Some(record) = &mut record {
-            record.set_sent(size);
+            record.set_sent(put.size);
         }
         waiting.record = record;
         Ok::<_, Error>(())
@@ -236,7 +370,7 @@ async fn launch_slow(
 fn not_sent(timeout: Option<Duration>) -> Error {
     let timeout = timeout.unwrap_or_default();
     let text = format!("the call could not be sent within {timeout:?}; nothing was sent");
-    Error::new(ErrorKind::Timeout, text)
+    Error::new(ErrorKind::Timeout, text).not_run()
 }
 
 /// Waits until the outbound queue takes more.
