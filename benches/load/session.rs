@@ -37,7 +37,7 @@ fn peer() -> Result<Peer> {
 pub async fn serve(addr: SocketAddr) -> Result<()> {
     let peer = peer()?;
     peer.route_call(Hello)?;
-    peer.listen_on(&addr.to_string()).await?;
+    peer.listen_on(addr.to_string()).await?;
     peer.closed().await;
     Ok(())
 }

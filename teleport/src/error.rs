@@ -116,6 +116,12 @@ impl Error {
         error
     }
 
+    #[cfg(unix)]
+    #[cold]
+    pub(crate) fn no_descriptor(error: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, "no descriptor can be lent").with_source(error)
+    }
+
     #[cold]
     pub(crate) fn encode(error: CodecError) -> Self {
         Self::new(ErrorKind::Encode, "the body cannot be encoded").with_source(error)

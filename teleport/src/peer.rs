@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,20 +19,27 @@ use crate::router::{HandlerInfo, Router, SubRouter, UnknownCallHandler, UnknownP
 use crate::session::{
     Bounds, Events, Hub, LogStyle, Session, SessionEvents, Sessions, Sweeper, Tally,
 };
-use crate::socket::{Address, Connect, Family, Listener, ToAddress};
+#[cfg(feature = "tls")]
+use crate::socket::tls::{TlsClient, TlsServer};
+use crate::socket::{Address, BoundListener, Connect, Listener, Network, Stream, ToAddress};
 
 mod accept;
 mod builder;
 mod config;
 mod connect;
 mod dial;
+mod listen;
 mod shutdown;
+mod weak;
 
 pub use builder::PeerBuilder;
 pub use config::PeerConfig;
 pub use dial::Dial;
+pub use listen::{Listen, Listening};
 pub use shutdown::ShutdownReport;
+pub use weak::WeakPeer;
 
+use listen::Listeners;
 use shutdown::Shutdown;
 
 /// A communication instance: a server, a client, or both at once. A cheap handle: clones are the
@@ -78,7 +86,14 @@ pub struct Peer(Arc<Shared>);
 /// What the handles, sessions and tasks of a peer share.
 pub(crate) struct Shared {
     config: PeerConfig,
-    family: Family,
+    network: Network,
+    #[cfg(feature = "tls")]
+    tls_server: Option<TlsServer>,
+    #[cfg(feature = "tls")]
+    tls_client: Option<TlsClient>,
+    listeners: Listeners,
+    /// The room for accepted connections in their handshakes.
+    handshakes: Arc<Semaphore>,
     env: Arc<Env>,
     handshake_env: Arc<Env>,
     proto: Arc<dyn Proto>,
@@ -330,6 +345,32 @@ impl Peer {
         self.root().route_push_method(controller, method)
     }
 
+    /// Registers a handler for the calls of one path, which takes bodies as they come; see
+    /// [`SubRouter::route_call_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    pub fn route_call_raw<H, M>(&self, path: &str, handler: H) -> Result<String, Error>
+    where
+        H: UnknownCallHandler<M>,
+    {
+        self.root().route_call_raw(path, handler)
+    }
+
+    /// Registers a handler for the pushes of one path, which takes bodies as they come; see
+    /// [`SubRouter::route_call_raw`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    pub fn route_push_raw<H, M>(&self, path: &str, handler: H) -> Result<String, Error>
+    where
+        H: UnknownPushHandler<M>,
+    {
+        self.root().route_push_raw(path, handler)
+    }
+
     /// Registers the handler of calls that no route takes.
     ///
     /// # Errors
@@ -355,11 +396,13 @@ impl Peer {
         self.root().set_unknown_push(handler)
     }
 
-    /// Dials another peer by tcp: `host:port`, `[::1]:port`, `:port` for this machine, or an
-    /// address that is known. Await what this returns, or say more about it first; see [`Dial`].
+    /// Dials another peer: `host:port`, `[::1]:port`, `:port` for this machine, a path when the
+    /// network is one of unix sockets, an address with the network in front such as
+    /// `unix:/run/app.sock`, or an address that is known. Await what this returns, or say more about
+    /// it first; see [`Dial`].
     #[doc(alias = "connect")]
     pub fn dial(&self, address: impl ToAddress) -> Dial<'_> {
-        Dial::new(self, connect::connector(&self.0, &address.to_address()))
+        Dial::to(self, address.to_address().into_owned())
     }
 
     /// [`dial`](Self::dial) by another protocol than the peer's own.
@@ -394,19 +437,19 @@ impl Peer {
     /// # }
     /// ```
     pub fn dial_by(&self, connector: impl Connect) -> Dial<'_> {
-        Dial::new(self, Ok(Arc::new(connector)))
+        Dial::by(self, Arc::new(connector))
     }
 
-    /// Listens on the configured `local_ip` and `listen_port` and returns the bound address.
-    /// Connections are taken in the background until the peer is closed.
+    /// Listens on the configured `listen_address`, or `local_ip` and `listen_port`, and returns the
+    /// bound address. Connections are taken in the background until the peer is closed.
     ///
     /// # Errors
     ///
-    /// [`Config`](crate::ErrorKind::Config) without a `listen_port`,
+    /// [`Config`](crate::ErrorKind::Config) without a `listen_address` and a `listen_port`,
     /// [`Listen`](crate::ErrorKind::Listen) if the address cannot be listened on, or what a plugin
     /// refused it with.
     pub async fn listen(&self) -> Result<Address, Error> {
-        accept::listen(&self.0, None, Arc::clone(&self.0.proto)).await
+        Listen::configured(&self.0).await
     }
 
     /// [`listen`](Self::listen) for another protocol than the peer's own.
@@ -415,18 +458,38 @@ impl Peer {
     ///
     /// As for [`listen`](Self::listen).
     pub async fn listen_with(&self, proto: impl Proto) -> Result<Address, Error> {
-        accept::listen(&self.0, None, Arc::new(proto)).await
+        Listen::configured(&self.0).proto(proto).await
     }
 
-    /// Listens on an address, `host:port`, `[::1]:port`, or `:port` for all interfaces, and
-    /// returns the bound address. A peer may listen on several.
+    /// Listens on an address, and returns the bound address: `host:port`, `[::1]:port`, `:port` for
+    /// all interfaces, a path when the network is one of unix sockets, or with the network in front
+    /// such as `unix:/run/app.sock`. A peer may listen on several.
+    ///
+    /// Await what this returns, or say more about the address first; see [`Listen`].
     ///
     /// # Errors
     ///
     /// As for [`listen`](Self::listen).
-    pub async fn listen_on(&self, address: impl ToAddress) -> Result<Address, Error> {
-        let proto = Arc::clone(&self.0.proto);
-        accept::listen(&self.0, Some(&address.to_address()), proto).await
+    pub fn listen_on(&self, address: impl ToAddress) -> Listen<'_> {
+        Listen::on(&self.0, address.to_address().into_owned())
+    }
+
+    /// Goes on with a socket that listens already, such as one inherited from another process, and
+    /// returns its address. Connections are taken in the background until the peer is closed.
+    ///
+    /// Await what this returns, or say more about the address first; see [`Listen`].
+    ///
+    /// # Errors
+    ///
+    /// What a plugin refused the address with, or the peer is closed.
+    pub fn listen_from(&self, listener: BoundListener) -> Listen<'_> {
+        Listen::from(&self.0, listener)
+    }
+
+    /// The addresses that this peer listens on, in the order in which that began.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<Listening> {
+        self.0.listeners.all()
     }
 
     /// [`listen_on`](Self::listen_on) for another protocol than the peer's own.
@@ -439,7 +502,7 @@ impl Peer {
         address: impl ToAddress,
         proto: impl Proto,
     ) -> Result<Address, Error> {
-        accept::listen(&self.0, Some(&address.to_address()), Arc::new(proto)).await
+        self.listen_on(address).proto(proto).await
     }
 
     /// [`listen`](Self::listen)s, and returns when the peer is [`close`](Self::close)d, or was
@@ -478,12 +541,19 @@ impl Peer {
         if self.0.is_closing() {
             return Err(Error::closed("the peer is closed"));
         }
-        accept::announce(&self.0, &listener.local_address())?;
-        accept::serve(Arc::clone(&self.0), listener, Arc::new(proto)).await;
+        listen::announce(&self.0, &listener.local_address())?;
+        let how = accept::How {
+            proto: Arc::new(proto),
+            #[cfg(feature = "tls")]
+            tls: self.0.tls_server.clone(),
+        };
+        let stop = self.0.closing.child_token();
+        accept::serve(Arc::clone(&self.0), listener, how, stop).await;
         Ok(())
     }
 
-    /// Makes a session of any stream, as if it had been accepted.
+    /// Makes a session of any stream, as if it had been accepted. It is taken as it is: not
+    /// encrypted by the peer's settings.
     ///
     /// # Errors
     ///
@@ -496,7 +566,7 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::accepted(&self.0, stream, &self.0.proto).await
+        connect::accepted(&self.0, Stream::new(stream), &self.0.proto).await
     }
 
     /// [`serve_conn`](Self::serve_conn) for another protocol than the peer's own.
@@ -513,10 +583,11 @@ impl Peer {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let proto: Arc<dyn Proto> = Arc::new(proto);
-        connect::accepted(&self.0, stream, &proto).await
+        connect::accepted(&self.0, Stream::new(stream), &proto).await
     }
 
-    /// Makes a session of any stream, as if it had been dialled.
+    /// Makes a session of any stream, as if it had been dialled. It is taken as it is: not
+    /// encrypted by the peer's settings.
     ///
     /// # Errors
     ///
@@ -529,7 +600,7 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::dialled(&self.0, stream, &self.0.proto).await
+        connect::dialled(&self.0, Stream::new(stream), &self.0.proto).await
     }
 
     /// [`dial_conn`](Self::dial_conn) by another protocol than the peer's own.
@@ -546,7 +617,7 @@ impl Peer {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let proto: Arc<dyn Proto> = Arc::new(proto);
-        connect::dialled(&self.0, stream, &proto).await
+        connect::dialled(&self.0, Stream::new(stream), &proto).await
     }
 
     /// Closes the peer in good order: listens no more, and closes all sessions as

@@ -6,13 +6,20 @@
 
 mod body;
 mod error;
+mod framing;
+mod json;
 mod limits;
+mod pb;
+mod prefixed;
 mod raw;
+mod spare;
 
 pub use body::Body;
 pub(crate) use body::Rollback;
 pub use error::{ProtoError, ProtoErrorKind};
+pub use json::JsonProto;
 pub use limits::Limits;
+pub use pb::PbProto;
 pub use raw::RawProto;
 
 use std::sync::Arc;
@@ -40,7 +47,7 @@ pub struct Env {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a protocol",
     label = "a type that implements `Proto` is needed here",
-    note = "`RawProto` is the default; for one of your own implement `Proto` with `Pack` and `Unpack`"
+    note = "`RawProto` is the default, `JsonProto` and `PbProto` are others; for one of your own implement `Proto` with `Pack` and `Unpack`"
 )]
 pub trait Proto: Send + Sync + 'static {
     /// Returns the id and the name of the protocol.

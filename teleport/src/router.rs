@@ -313,6 +313,39 @@ impl SubRouter {
         self.insert_one(registrar)
     }
 
+    /// Registers a handler for the calls of one path, which takes bodies as they come: for routes
+    /// that are known when the program runs, and for plugins that bring routes along. The path is
+    /// used as it is, below that of the group. Returns the whole path.
+    ///
+    /// # Errors
+    ///
+    /// As for [`route_call`](Self::route_call).
+    pub fn route_call_raw<H, M>(&self, path: &str, handler: H) -> Result<String, Error>
+    where
+        H: UnknownCallHandler<M>,
+    {
+        let path = join_path(&[&self.prefix, path]);
+        let handler = erase_unknown_call(handler);
+        let planned = Planned::raw_call(path.clone(), type_name::<H>(), handler);
+        self.insert(vec![planned]).map(|_| path)
+    }
+
+    /// Registers a handler for the pushes of one path; see
+    /// [`route_call_raw`](Self::route_call_raw).
+    ///
+    /// # Errors
+    ///
+    /// As for [`route_call`](Self::route_call).
+    pub fn route_push_raw<H, M>(&self, path: &str, handler: H) -> Result<String, Error>
+    where
+        H: UnknownPushHandler<M>,
+    {
+        let path = join_path(&[&self.prefix, path]);
+        let handler = erase_unknown_push(handler);
+        let planned = Planned::raw_push(path.clone(), type_name::<H>(), handler);
+        self.insert(vec![planned]).map(|_| path)
+    }
+
     /// Registers the handler of calls that no route takes.
     ///
     /// # Errors

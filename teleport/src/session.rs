@@ -39,6 +39,7 @@ mod scratch;
 mod slow;
 mod sweep;
 mod task;
+mod traffic;
 mod unwritten;
 mod waiting;
 
@@ -56,6 +57,7 @@ pub use pre::PreSession;
 pub use push::{Push, PushFuture};
 pub use redial::{Backoff, Redial};
 pub(crate) use sweep::Sweeper;
+pub use traffic::{Traffic, WeakSession};
 
 /// A connection on which either side calls and pushes. A cheap handle: clones are the same
 /// session.
@@ -132,6 +134,49 @@ impl Session {
     #[must_use]
     pub fn remote_address(&self) -> &Address {
         &self.0.remote
+    }
+
+    /// What was agreed on with the other end, its certificates among it, if the connection is
+    /// encrypted.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    #[must_use]
+    pub fn tls(&self) -> Option<Arc<crate::socket::tls::TlsInfo>> {
+        self.0.tls.clone()
+    }
+
+    /// Lends the descriptor of the connection, to set or to read what is not offered here.
+    ///
+    /// It is a duplicate, made for this and closed at the end: what is set on it holds for the
+    /// connection, and it is never another connection's. Do not read, write or shut it.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io) when the session is closed, its connection is no socket of the
+    /// system, or no descriptor is free.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn run(session: teleport::Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// // How many hops a packet may take.
+    /// session.with_fd(|fd| socket2::SockRef::from(&fd).set_ttl_v4(8))??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(unix)]
+    pub fn with_fd<T>(
+        &self,
+        look: impl FnOnce(std::os::fd::BorrowedFd<'_>) -> T,
+    ) -> Result<T, Error> {
+        use std::os::fd::AsFd as _;
+        let descriptor = self
+            .0
+            .newest()
+            .out
+            .duplicate()
+            .map_err(Error::no_descriptor)?;
+        Ok(look(descriptor.as_fd()))
     }
 
     /// The id and the name of the protocol that is spoken.
@@ -284,6 +329,19 @@ impl Session {
     /// lost.
     pub fn abort(&self) {
         self.0.abort_session("closed by this side at once");
+    }
+
+    /// Does the same as [`abort`](Self::abort), and says why: calls in flight fail with this
+    /// reason, and the log has it.
+    pub fn abort_with(&self, reason: impl Into<String>) {
+        self.0.abort_for(&reason.into());
+    }
+
+    /// Gives up the connection that this handle was made with, and says why: for whoever finds out
+    /// that nobody is at its other end. A session that dials again goes on with another; any other
+    /// is [`abort`](Self::abort)ed.
+    pub fn drop_connection(&self, reason: impl Into<String>) {
+        self.0.drop_for(&reason.into());
     }
 
     /// Waits until the session is closed, by whomever; for good, if it dials again.

@@ -8,16 +8,28 @@
 
 mod address;
 mod connect;
+mod dial;
 mod listener;
+pub mod memory;
 mod options;
+#[cfg(all(target_os = "linux", feature = "unixpacket"))]
+mod packet;
+mod place;
 mod reader;
 mod spare;
 mod stream;
 mod target;
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub mod tls;
+#[cfg(unix)]
+mod unix;
 mod writer;
 
 use std::fmt;
 use std::io;
+#[cfg(unix)]
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -30,10 +42,17 @@ use crate::swap::Swap;
 
 pub use address::{Address, AddressError, Family, HostPort};
 pub use connect::{Connect, Connecting};
-pub use listener::{Listener, bind_tcp};
-pub use options::SocketOptions;
+pub use dial::{DialOptions, connect, connect_tcp};
+pub use listener::{BoundListener, Listener, bind_tcp};
+pub use options::{ListenOptions, OptionsError, SocketOptions};
+#[cfg(all(target_os = "linux", feature = "unixpacket"))]
+#[cfg_attr(docsrs, doc(cfg(all(target_os = "linux", feature = "unixpacket"))))]
+pub use packet::{PacketListener, PacketStream};
+pub use place::{Network, NetworkError, Place};
 pub use reader::SocketReader;
-pub use stream::{Halves, connect_tcp, halves};
+#[cfg(unix)]
+pub(crate) use stream::duplicate;
+pub use stream::{Halves, Stream, WriteHalf, halves};
 pub use target::ToAddress;
 pub use writer::SocketWriter;
 
@@ -78,6 +97,8 @@ pub struct Socket {
     writer: SocketWriter,
     local: Address,
     remote: Address,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<tls::TlsInfo>>,
     id: Option<String>,
     swap: Swap,
 }
@@ -100,6 +121,8 @@ impl Socket {
             writer: SocketWriter::new(halves.write, pack, env),
             local: halves.local,
             remote: halves.remote,
+            #[cfg(feature = "tls")]
+            tls: halves.tls,
             id: None,
             swap: Swap::new(),
         }
@@ -209,6 +232,27 @@ impl Socket {
         &self.remote
     }
 
+    /// What was agreed on with the other end, if the stream is encrypted.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    #[must_use]
+    pub fn tls(&self) -> Option<&tls::TlsInfo> {
+        self.tls.as_deref()
+    }
+
+    /// Lends the descriptor of the connection, to set or to read what is not offered here.
+    ///
+    /// It is a duplicate, made for this and closed at the end: what is set on it holds for the
+    /// connection. Do not read, write or shut it.
+    ///
+    /// # Errors
+    ///
+    /// When the stream is no socket of the system, or no descriptor is free.
+    #[cfg(unix)]
+    pub fn with_fd<T>(&self, look: impl FnOnce(BorrowedFd<'_>) -> T) -> io::Result<T> {
+        Ok(look(self.writer.duplicate()?.as_fd()))
+    }
+
     /// The limits and registries that messages are read and written with.
     #[must_use]
     pub const fn env(&self) -> &Arc<Env> {
@@ -234,6 +278,8 @@ impl Socket {
                 write,
                 local: self.local,
                 remote: self.remote,
+                #[cfg(feature = "tls")]
+                tls: self.tls,
             },
             pack,
             unpack,

@@ -21,7 +21,7 @@ pub use gzip::Gzip;
 #[cfg_attr(docsrs, doc(cfg(feature = "md5")))]
 pub use md5::Md5;
 pub use pipe::XferPipe;
-pub(crate) use pipe::{Scratch, pack_through, unpack_through};
+pub(crate) use pipe::{Scratch, pack_through, recycle, unpack_through};
 pub use registry::Filters;
 
 use bytes::BytesMut;

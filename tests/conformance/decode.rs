@@ -1,29 +1,34 @@
-//! Good and bad bytes of the raw protocol, against its rows of `decode.json`.
+//! Good and bad bytes of each protocol, against the rows of `decode.json`.
 
 use bytes::Bytes;
 use serde_json::Value;
 use teleport::{
     codec::{BodyRef, Codecs, FromBody, Protobuf, Raw},
     message::Frame,
-    proto::{Proto, RawProto},
+    proto::Proto,
 };
+use teleport_tests::standard::spoken::Spoken;
 use teleport_tests::vectors::{Check, Tally, bytes, left_out, load, pairs, same, text, unhex};
 
 use crate::frames::{byte, env, ids, meta_of};
 
 #[test]
-fn raw_decode_vectors() {
+fn decode_vectors() {
     let mut tally = Tally::new("decode");
-    for row in load("decode").iter().filter(|row| row["proto"] == "raw") {
+    for row in &load("decode") {
         tally.row(row, check);
     }
     tally.finish();
 }
 
 fn check(row: &Value) -> Check {
+    let name = text(&row["proto"]);
+    let Some(spoken) = Spoken::of(name) else {
+        return left_out(format!("the protocol {name} is not built yet"));
+    };
     let env = env(row);
     let wire = unhex(text(&row["wire_hex"]));
-    let mut unpack = RawProto.split().1;
+    let mut unpack = spoken.proto().split().1;
     let read = match unpack.unpack(&env, &wire, false) {
         // The stream of a row ends where its bytes do.
         Ok(None) => Err("the frame is incomplete".to_owned()),
@@ -112,7 +117,20 @@ fn read_body(row: &Value, codecs: &Codecs, frame: &Frame<'_>) -> Result<Target, 
 fn same_body(said: &Value, body: Target) -> Check {
     match body {
         Target::Nothing => same("body", &Value::Null, &said["body"]),
-        Target::Bytes(body) => same("body", Some(body), bytes(said, "body")),
+        Target::Bytes(body) => {
+            let due = bytes(said, "body");
+            if is_same_number(&body, due.as_deref()) {
+                return Ok(());
+            }
+            same("body", Some(body), due)
+        }
         Target::Value(body) => same("body", &body, &said["body"]),
     }
+}
+
+/// Whether a body that is a bare number is meant. The original writes it anew; here it stays as it
+/// stands, so that no digit is lost.
+fn is_same_number(body: &[u8], due: Option<&[u8]>) -> bool {
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<f64>().ok();
+    number(body).is_some() && number(body) == due.and_then(number)
 }

@@ -5,7 +5,7 @@ mod args;
 mod codec;
 mod decode;
 mod frames;
-mod raw;
+mod protos;
 mod rerror;
 mod seq;
 mod standard;

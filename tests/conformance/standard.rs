@@ -338,6 +338,18 @@ fn the_program_calls_as_its_input_says_and_prints_what_comes() {
 }
 
 #[test]
+fn the_program_speaks_each_protocol() {
+    for proto in ["raw", "json", "pb"] {
+        let mut server = Program::start(&["--proto", proto, "--push-after-call"]);
+        let address = server.line();
+        let mut client = Program::start(&["--proto", proto, "dial", &address]);
+        let call = json!({"uri": "/test/echo", "arg": "say \"hi\\\"\n", "xfer": [109]});
+        assert_eq!(client.call(&call), json!({"result": "say \"hi\\\"\n"}));
+        assert_eq!(client.json()["uri"], "/push/status");
+    }
+}
+
+#[test]
 fn the_program_fails_calls_on_a_lost_connection_and_goes_on() {
     let mut server = Program::start(&[]);
     let mut client = Program::start(&["dial", &server.line()]);
@@ -368,9 +380,7 @@ fn unknown_handlers_stand_in_place_of_the_routes() {
 fn what_is_not_built_is_refused() {
     let refused = |args: &[&str]| -> Output { program(args).output().unwrap() };
     for args in [
-        &["--proto", "json"][..],
-        &["--proto", "pb"],
-        &["--ws", "/ws", "--sub", "json"],
+        &["--ws", "/ws", "--sub", "json"][..],
         &["--sub", "pb"],
         &["--auth", "text"],
         &["--context-age", "200ms"],

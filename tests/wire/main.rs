@@ -2,4 +2,4 @@
 //! from the network makes them panic.
 
 mod corpus;
-mod raw;
+mod protos;

@@ -141,6 +141,28 @@ fn misleads(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// The letter of a JSON escape, given what stands behind its `\u`, and how much of that it takes.
+/// Half of a pair becomes the replacement character.
+pub(crate) fn unicode_escape(text: &[u8]) -> Option<(char, usize)> {
+    let unit = hex4(text)?;
+    if matches!(unit, 0xd800..0xdc00) {
+        let low = text.get(4..).and_then(|rest| rest.strip_prefix(b"\\u"));
+        if let Some(low @ 0xdc00..0xe000) = low.and_then(hex4) {
+            let letter = char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
+            return letter.map(|letter| (letter, 10));
+        }
+    }
+    let letter = char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+    Some((letter, 4))
+}
+
+fn hex4(text: &[u8]) -> Option<u32> {
+    let digits = std::str::from_utf8(text.get(..4)?).ok()?;
+    // The number parser would take a sign.
+    let all = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    all.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Text, quoted, shown};

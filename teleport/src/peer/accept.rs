@@ -1,117 +1,167 @@
-//! Listening, and taking connections.
+//! Taking connections.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
 use super::{Shared, connect};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::plugin::Hooks;
 use crate::proto::Proto;
-use crate::socket::{Address, HostPort, Listener, bind_tcp};
+#[cfg(feature = "tls")]
+use crate::socket::tls::TlsServer;
+use crate::socket::{Listener, Stream};
 
 /// How long to wait after a connection could not be taken; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Binds, tells the plugins, and takes connections in the background.
-pub(super) async fn listen(
-    shared: &Arc<Shared>,
-    address: Option<&str>,
-    proto: Arc<dyn Proto>,
-) -> Result<Address, Error> {
-    if shared.is_closing() {
-        return Err(Error::closed("the peer is closed"));
-    }
-    let target = match (address, shared.config.listen_port) {
-        (Some(address), _) => HostPort::parse(address)
-            .map_err(|e| Error::config("the address cannot be listened on").with_source(e))?,
-        (None, Some(port)) => {
-            let host = shared
-                .config
-                .local_ip
-                .map(|ip| ip.to_string())
-                .unwrap_or_default();
-            HostPort::new(host, port)
-        }
-        (None, None) => {
-            return Err(Error::config(
-                "listen_port is not set; set it in the builder (0 takes a free port), or name an \
-                 address with listen_on",
-            ));
-        }
-    };
-    let listener = bind_tcp(&target, shared.family).await.map_err(|e| {
-        Error::new(ErrorKind::Listen, format!("cannot listen on {target}")).with_source(e)
-    })?;
-    let bound = Listener::local_address(&listener);
-    announce(shared, &bound)?;
-    shared
-        .tasks
-        .spawn(serve(Arc::clone(shared), listener, proto));
-    Ok(bound)
+/// How many connections in a row may be gone before they are taken, until a pause is made.
+const GONE_IN_A_ROW: u32 = 64;
+
+/// What the connections of a listener become.
+#[derive(Clone)]
+pub(super) struct How {
+    pub(super) proto: Arc<dyn Proto>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<TlsServer>,
 }
 
-/// Tells the plugins of an address.
-pub(super) fn announce(shared: &Shared, address: &Address) -> Result<(), Error> {
-    let tables = shared.router.tables();
-    for plugin in tables.hooks.of(Hooks::POST_LISTEN) {
-        plugin.post_listen(address)?;
+impl How {
+    /// Whether a connection takes time before it is a session.
+    fn takes_time(&self, shared: &Shared) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return true;
+        }
+        shared.router.load().hooks.any(Hooks::POST_ACCEPT)
     }
-    Ok(())
 }
 
-/// Takes connections until the peer is closed. No error of a single connection ends it.
+/// Takes connections until it is stopped. No error of a single connection ends it, and none of the
+/// system: those pass, or somebody reads about them in the log.
 pub(super) async fn serve<L: Listener>(
     shared: Arc<Shared>,
     mut listener: L,
-    proto: Arc<dyn Proto>,
+    how: How,
+    stop: CancellationToken,
 ) {
     let mut pause = FIRST_PAUSE;
+    let mut gone = 0;
     loop {
-        let accepted = tokio::select! {
+        let taken = tokio::select! {
             biased;
-            () = shared.closing.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+            taken = take(&shared, &mut listener, &how) => taken,
         };
-        match accepted {
-            Ok(stream) => {
-                pause = FIRST_PAUSE;
-                if !shared.router.load().hooks.any(Hooks::POST_ACCEPT) {
-                    // Nothing to wait for: sessions appear in the order of their connections.
-                    take(&shared, stream, &proto).await;
-                    continue;
-                }
-                let (shared, proto) = (Arc::clone(&shared), Arc::clone(&proto));
-                let tasks = shared.tasks.clone();
-                tasks.spawn(async move { take(&shared, stream, &proto).await });
+        let error = match taken {
+            Ok(()) => {
+                (pause, gone) = (FIRST_PAUSE, 0);
+                continue;
             }
-            Err(error) if is_of_one_connection(&error) => {
-                tracing::debug!(%error, "a connection was gone before it was taken");
-            }
-            Err(error) => {
-                tracing::error!(%error, ?pause, "no connections can be taken; trying again");
-                tokio::select! {
-                    biased;
-                    () = shared.closing.cancelled() => return,
-                    () = tokio::time::sleep(pause) => {}
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
+            Err(error) => error,
+        };
+        if is_of_one_connection(&error) && gone < GONE_IN_A_ROW {
+            tracing::debug!(%error, "a connection was gone before it was taken");
+            gone += 1;
+            continue;
         }
+        let address = listener.local_address();
+        tracing::error!(%error, %address, ?pause, "no connections can be taken; trying again");
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
+/// Takes a connection and makes a session of it, in the background where that takes time.
+async fn take<L: Listener>(shared: &Arc<Shared>, listener: &mut L, how: &How) -> io::Result<()> {
+    if !how.takes_time(shared) {
+        let stream = listener.accept().await?;
+        if how.takes_time(shared) {
+            // A plugin came while nobody connected.
+            let permit = Arc::clone(&shared.handshakes).try_acquire_owned().ok();
+            spawn(shared, Stream::new(stream), how, permit);
+        } else {
+            // Nothing to wait for: sessions appear in the order of their connections.
+            establish(shared, Stream::new(stream), how).await;
+        }
+        return Ok(());
+    }
+    // Without room for one more handshake connections wait in the system's backlog.
+    let permit = Arc::clone(&shared.handshakes).acquire_owned().await.ok();
+    let stream = listener.accept().await?;
+    spawn(shared, Stream::new(stream), how, permit);
+    Ok(())
+}
+
+fn spawn(
+    shared: &Arc<Shared>,
+    stream: Stream,
+    how: &How,
+    permit: Option<tokio::sync::OwnedSemaphorePermit>,
+) {
+    let (owned, how) = (Arc::clone(shared), how.clone());
+    shared.tasks.spawn(async move {
+        establish(&owned, stream, &how).await;
+        drop(permit);
+    });
+}
+
 /// Makes a session of a connection, or says why not.
-async fn take<S>(shared: &Arc<Shared>, stream: S, proto: &Arc<dyn Proto>)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    if let Err(error) = connect::accepted(shared, stream, proto).await {
+async fn establish(shared: &Arc<Shared>, stream: Stream, how: &How) {
+    let remote = stream.remote_address();
+    if let Err(error) = encrypt_and_accept(shared, stream, how).await {
         let error = error.chain();
-        tracing::info!(error = %error.escape_debug(), "a connection was refused");
+        tracing::info!(error = %error.escape_debug(), %remote, "a connection was refused");
+    }
+}
+
+async fn encrypt_and_accept(shared: &Arc<Shared>, stream: Stream, how: &How) -> Result<(), Error> {
+    #[cfg(feature = "tls")]
+    let stream = match &how.tls {
+        Some(tls) => encrypt(shared, stream, tls).await?,
+        None => stream,
+    };
+    connect::accepted(shared, stream, &how.proto).await?;
+    Ok(())
+}
+
+/// Waits until no connection in its handshake is of interest any more. A shutdown still takes those
+/// that came before it.
+#[cfg(feature = "tls")]
+async fn gone(shared: &Shared) {
+    shared.closing.cancelled().await;
+    if shared.is_draining() {
+        shared.is_over().await;
+    }
+}
+
+/// Encrypts a connection, within the time that a handshake has.
+#[cfg(feature = "tls")]
+async fn encrypt(shared: &Shared, stream: Stream, tls: &TlsServer) -> Result<Stream, Error> {
+    use crate::error::ErrorKind;
+
+    let limit = shared.config.handshake_timeout;
+    let failed = |e: io::Error| Error::new(ErrorKind::Io, "no TLS").with_source(e);
+    let before = shared.config.socket.apply_to(&stream);
+    before
+        .map_err(|e| Error::new(ErrorKind::Io, "the socket options do not hold").with_source(e))?;
+    tokio::select! {
+        biased;
+        () = gone(shared) => Err(Error::closed("the peer is closed")),
+        encrypted = tokio::time::timeout(limit, tls.accept(stream)) => match encrypted {
+            Ok(encrypted) => encrypted.map_err(failed),
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("the TLS handshake took longer than {limit:?}"),
+            )),
+        },
     }
 }
 

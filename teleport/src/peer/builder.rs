@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::listen::Listeners;
 use super::{CallDefaults, Peer, PeerConfig, Shared};
 use crate::codec::{Codec, Codecs};
 use crate::error::Error;
@@ -14,7 +16,9 @@ use crate::plugin::{Hooks, Plugin, PluginContainer};
 use crate::proto::{Env, Proto, RawProto};
 use crate::router::Router;
 use crate::session::{Backoff, Events, Hub, Sweeper};
-use crate::socket::{Family, SocketOptions};
+#[cfg(feature = "tls")]
+use crate::socket::tls::{TlsClient, TlsServer};
+use crate::socket::{Network, NetworkError, Place, SocketOptions};
 use crate::xfer::{Filters, XferFilter};
 
 /// Builds a [`Peer`]; see [`PeerConfig`] for what the settings mean and default to.
@@ -26,6 +30,10 @@ pub struct PeerBuilder {
     filters: Filters,
     plugins: PluginContainer,
     proto: ProtoChoice,
+    #[cfg(feature = "tls")]
+    tls_server: Option<TlsServer>,
+    #[cfg(feature = "tls")]
+    tls_client: Option<TlsClient>,
     failed: Option<Error>,
 }
 
@@ -58,6 +66,10 @@ impl PeerBuilder {
             filters: Filters::default(),
             plugins: PluginContainer::new(),
             proto: ProtoChoice(Arc::new(RawProto)),
+            #[cfg(feature = "tls")]
+            tls_server: None,
+            #[cfg(feature = "tls")]
+            tls_client: None,
             failed: None,
         }
     }
@@ -69,12 +81,16 @@ impl PeerBuilder {
     }
 
     setters! {
-        /// Sets the network: `tcp`, `tcp4` or `tcp6`.
+        /// Sets the network: `tcp`, `tcp4`, `tcp6`, `unix` or `unixpacket`.
         network: impl Into<String> = network.into();
         /// Sets the address of this machine to listen on, and to dial from.
         local_ip: IpAddr = Some(local_ip);
         /// Sets the port to listen on; 0 takes a free one.
         listen_port: u16 = Some(listen_port);
+        /// Sets the address to listen on, in place of `local_ip` and `listen_port`.
+        listen_address: impl Into<String> = Some(listen_address.into());
+        /// Sets the port of this machine to dial from.
+        local_port: u16 = Some(local_port);
         /// Sets the longest time that dialling may take.
         default_dial_timeout: Duration = default_dial_timeout;
         /// Sets how often to dial again after a connection broke: 0 never, below 0 without end.
@@ -105,7 +121,15 @@ impl PeerBuilder {
         socket: SocketOptions = socket;
         /// Sets how long a call waits for its reply.
         default_call_timeout: Duration = Some(default_call_timeout);
-        /// Sets how long plugins may take with a new connection.
+        /// Sets how many connections may wait to be taken.
+        backlog: u32 = backlog;
+        /// Sets whether several peers may listen on one port and share its connections.
+        reuse_port: bool = reuse_port;
+        /// Sets the permissions of the file of a unix socket that is listened on.
+        unix_mode: u32 = Some(unix_mode);
+        /// Sets how many accepted connections may be in their handshakes at once.
+        max_handshakes: usize = max_handshakes;
+        /// Sets how long the encryption and the plugins may take with a new connection.
         handshake_timeout: Duration = handshake_timeout;
         /// Sets how many bytes may wait to be written before calls and pushes wait.
         queue_limit: usize = queue_limit;
@@ -117,6 +141,25 @@ impl PeerBuilder {
         max_calls_in_flight: usize = max_calls_in_flight;
         /// Sets after how long a session is closed whose other end reads nothing.
         stall_timeout: Duration = stall_timeout;
+    }
+
+    /// Encrypts all connections that are taken: those of addresses that are listened on, unless
+    /// [`Listen::plain`](super::Listen::plain) says otherwise, and those of
+    /// [`serve_listener`](Peer::serve_listener).
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls_server(mut self, tls: TlsServer) -> Self {
+        self.tls_server = Some(tls);
+        self
+    }
+
+    /// Encrypts all connections that are dialled, unless [`Dial::plain`](super::Dial::plain) says
+    /// otherwise.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls_client(mut self, tls: TlsClient) -> Self {
+        self.tls_client = Some(tls);
+        self
     }
 
     /// Sets the largest message, in bytes; 0: no limit.
@@ -199,7 +242,7 @@ impl PeerBuilder {
             }
         }
         self.plugins = hooked;
-        let family = check(&self.config)?;
+        let network = check(&self.config)?;
         let name = &self.config.default_body_codec;
         let Some(codec) = self.codecs.id_of(name) else {
             return Err(Error::config(format!(
@@ -218,13 +261,20 @@ impl PeerBuilder {
             0 => self.config.handshake_message_limit,
             limit => limit.min(self.config.handshake_message_limit),
         };
+        let handshakes = self.config.max_handshakes.min(Semaphore::MAX_PERMITS);
         let defaults = CallDefaults {
             codec,
             timeout: self.config.default_call_timeout,
         };
         let peer = Peer(Arc::new(Shared {
             config: self.config,
-            family,
+            network,
+            #[cfg(feature = "tls")]
+            tls_server: self.tls_server,
+            #[cfg(feature = "tls")]
+            tls_client: self.tls_client,
+            listeners: Listeners::default(),
+            handshakes: Arc::new(Semaphore::new(handshakes)),
             env: Arc::new(env),
             handshake_env: Arc::new(handshake_env),
             proto: self.proto.0,
@@ -247,23 +297,27 @@ impl PeerBuilder {
 }
 
 /// Refuses settings that are wrong, and those whose work is not built yet.
-fn check(config: &PeerConfig) -> Result<Family, Error> {
-    let family = match config.network.as_str() {
-        "tcp" => Family::Any,
-        "tcp4" => Family::V4,
-        "tcp6" => Family::V6,
-        other @ ("unix" | "unixpacket") => {
-            return Err(Error::config(format!(
-                "network {other:?} is not built yet; write \"tcp\", or serve such streams with \
-                 serve_conn"
-            )));
-        }
-        other => {
-            return Err(Error::config(format!(
-                "network is {other:?}; write \"tcp\", \"tcp4\" or \"tcp6\""
-            )));
-        }
-    };
+fn check(config: &PeerConfig) -> Result<Network, Error> {
+    let network: Network = config
+        .network
+        .parse()
+        .map_err(|e: NetworkError| Error::config(e.to_string()))?;
+    if let Some(missing) = network.missing() {
+        return Err(Error::config(missing));
+    }
+    if let Some(address) = &config.listen_address {
+        Place::parse(address, network)
+            .map_err(|e| Error::config("listen_address cannot be listened on").with_source(e))?;
+    }
+    config
+        .listen_options()
+        .check()
+        .map_err(|e| Error::config(e.to_string()))?;
+    if config.max_handshakes == 0 {
+        return Err(Error::config(
+            "max_handshakes is 0, so that no connection could be taken; write 1 or more",
+        ));
+    }
     if config.redial_interval.is_zero() {
         return Err(Error::config(
             "redial_interval is zero, which would dial in a hot loop; write 100 ms, or set \
@@ -280,5 +334,5 @@ fn check(config: &PeerConfig) -> Result<Family, Error> {
             "the age of contexts is not built yet; leave default_context_age at zero",
         ));
     }
-    Ok(family)
+    Ok(network)
 }

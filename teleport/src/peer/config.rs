@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::proto::Limits;
 use crate::session::Backoff;
-use crate::socket::SocketOptions;
+use crate::socket::{DialOptions, ListenOptions, SocketOptions};
 
 /// The settings of a peer, as plain data.
 ///
@@ -14,14 +14,15 @@ use crate::socket::SocketOptions;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PeerConfig {
-    /// The network to listen on and to dial by: `tcp` (default), `tcp4` or `tcp6`. `unix` and
-    /// `unixpacket` are not built yet.
+    /// The network to listen on and to dial by, where an address names none: `tcp` (default),
+    /// `tcp4`, `tcp6`, `unix` or `unixpacket`. The last needs Linux and the feature of its name.
     pub network: String,
     /// The address of this machine to listen on, and to dial from. Default: all of them.
     pub local_ip: Option<IpAddr>,
     /// The port to listen on; 0 takes a free one. Default: none, the peer does not listen.
     pub listen_port: Option<u16>,
-    /// The longest time that dialling may take. Default: zero, no limit of our own.
+    /// The longest time that dialling may take, encryption included. Default: zero, no limit of
+    /// our own; encryption alone has that of `handshake_timeout`.
     pub default_dial_timeout: Duration,
     /// How often a session that this peer dialled dials again after its connection broke: 0 never,
     /// below 0 without end. The count starts again after a connection that was stable. Default: 0.
@@ -58,9 +59,29 @@ pub struct PeerConfig {
     /// `queue_limit` bytes together; more are refused with
     /// [`ErrorKind::Busy`](crate::ErrorKind::Busy). Default: 1024.
     pub redial_max_waiting: usize,
+    /// The address to listen on, in place of `local_ip` and `listen_port`: `host:port`, a path
+    /// when the network is one of unix sockets, or with the network in front, as in
+    /// `unix:/run/app.sock`. Default: none.
+    pub listen_address: Option<String>,
+    /// The port of this machine to dial from; see
+    /// [`DialOptions::local_port`](crate::socket::DialOptions). Default: none, the system chooses.
+    pub local_port: Option<u16>,
+    /// How many connections may wait to be taken. Default: 1024; the system may cap it.
+    pub backlog: u32,
+    /// Whether several peers may listen on one port and share its connections. Default: no; see
+    /// [`ListenOptions::reuse_port`].
+    pub reuse_port: bool,
+    /// The permissions of the file of a unix socket that is listened on, such as `0o660`. Default:
+    /// none, what the process's umask leaves.
+    pub unix_mode: Option<u32>,
+    /// How many accepted connections may be in their handshakes, encryption and plugins, at once.
+    /// Beyond it connections wait in the system's backlog, for `handshake_timeout` at the longest.
+    /// Default: 1024. More is memory for whoever connects and says nothing.
+    pub max_handshakes: usize,
     /// How long a call waits for its reply. Default: none, for ever, as in the original.
     pub default_call_timeout: Option<Duration>,
-    /// How long the plugins may take with a new connection before it is a session. Default: 5 s.
+    /// How long the encryption and the plugins may take with a new connection before it is a
+    /// session. Default: 5 s.
     pub handshake_timeout: Duration,
     /// The largest message before a connection is a session, in bytes. Default: 16 KiB.
     pub handshake_message_limit: usize,
@@ -102,6 +123,12 @@ impl Default for PeerConfig {
             redial_backoff: Backoff::default(),
             redial_stable_after: Duration::from_secs(10),
             redial_max_waiting: 1024,
+            listen_address: None,
+            local_port: None,
+            backlog: 1024,
+            reuse_port: false,
+            unix_mode: None,
+            max_handshakes: 1024,
             default_call_timeout: None,
             handshake_timeout: Duration::from_secs(5),
             handshake_message_limit: 16 * 1024,
@@ -110,6 +137,27 @@ impl Default for PeerConfig {
             max_running_handlers: 4096,
             max_calls_in_flight: 65536,
             stall_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl PeerConfig {
+    /// What a socket that listens is like.
+    pub(super) fn listen_options(&self) -> ListenOptions {
+        ListenOptions {
+            backlog: self.backlog,
+            reuse_port: self.reuse_port,
+            unix_mode: self.unix_mode,
+            socket: self.socket.clone(),
+        }
+    }
+
+    /// What a socket that dials is like.
+    pub(super) fn dial_options(&self) -> DialOptions {
+        DialOptions {
+            local_ip: self.local_ip,
+            local_port: self.local_port,
+            socket: self.socket.clone(),
         }
     }
 }

@@ -1,13 +1,8 @@
 //! From a stream to a session.
 
 use std::future::Future;
-use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream};
 
 use super::Shared;
 use crate::error::{Error, ErrorKind};
@@ -15,84 +10,20 @@ use crate::plugin::Hooks;
 use crate::proto::Proto;
 use crate::rerror::Rerror;
 use crate::session::{Line, PreSession, Redial, Session};
-use crate::socket::{
-    Connect, Connecting, Family, Halves, HostPort, Socket, SocketOptions, connect_tcp, halves,
-};
-
-/// What dials an address, by the settings of the peer.
-pub(super) fn connector(shared: &Shared, address: &str) -> Result<Arc<dyn Connect>, Error> {
-    let target = HostPort::parse(address)
-        .map_err(|e| Error::config("the address cannot be dialled").with_source(e))?;
-    Ok(Arc::new(Tcp {
-        address: address.to_owned(),
-        target,
-        family: shared.family,
-        local: shared.config.local_ip,
-        options: shared.config.socket.clone(),
-    }))
-}
-
-/// Dials by tcp.
-struct Tcp {
-    address: String,
-    target: HostPort,
-    family: Family,
-    local: Option<IpAddr>,
-    options: SocketOptions,
-}
-
-impl Connect for Tcp {
-    fn connect(&self) -> Connecting<'_> {
-        Box::pin(async {
-            let stream = self.open().await?;
-            self.options.apply(&stream)?;
-            Ok(halves(stream))
-        })
-    }
-
-    fn target(&self) -> String {
-        self.address.clone()
-    }
-}
-
-impl Tcp {
-    async fn open(&self) -> io::Result<TcpStream> {
-        let Some(local) = self.local else {
-            return connect_tcp(&self.target, self.family).await;
-        };
-        let family = if local.is_ipv4() {
-            Family::V4
-        } else {
-            Family::V6
-        };
-        let mut last = None;
-        for address in self.target.resolve_to_dial(family).await? {
-            let socket = if local.is_ipv4() {
-                TcpSocket::new_v4()?
-            } else {
-                TcpSocket::new_v6()?
-            };
-            socket.bind((local, 0).into())?;
-            match socket.connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
-    }
-}
+use crate::socket::{Connect, Halves, Socket, Stream};
 
 /// Opens a stream and makes a session of it.
 pub(super) async fn dial(
     shared: &Arc<Shared>,
     connector: Arc<dyn Connect>,
+    timeout: Duration,
     proto: Arc<dyn Proto>,
     redial: Redial,
 ) -> Result<Session, Error> {
-    let halves = open(shared, &*connector).await?;
+    let halves = open(shared, &*connector, timeout).await?;
     let mut pre = pre_session(shared, halves, &proto, true)?;
     if redial.times != 0 {
-        let line = Line::new(Arc::clone(shared), connector, proto, redial);
+        let line = Line::new(Arc::clone(shared), connector, timeout, proto, redial);
         pre.on_line(&line, None);
     }
     Ok(agree(pre).await?.start())
@@ -103,10 +34,11 @@ impl Shared {
     pub(crate) async fn open_again(
         self: &Arc<Self>,
         connector: &dyn Connect,
+        timeout: Duration,
         proto: &Arc<dyn Proto>,
         line: &Arc<Line>,
     ) -> Result<PreSession, Error> {
-        let halves = open(self, connector).await?;
+        let halves = open(self, connector, timeout).await?;
         let mut pre = pre_session(self, halves, proto, true)?;
         pre.on_line(line, Some(line.heritage()));
         agree(pre).await
@@ -114,11 +46,14 @@ impl Shared {
 }
 
 /// Opens a stream, within the time that dialling may take.
-async fn open(shared: &Shared, connector: &dyn Connect) -> Result<Halves, Error> {
+async fn open(
+    shared: &Shared,
+    connector: &dyn Connect,
+    timeout: Duration,
+) -> Result<Halves, Error> {
     if shared.is_closing() {
         return Err(Error::closed("the peer is closed"));
     }
-    let timeout = shared.config.default_dial_timeout;
     let target = connector.target();
     limited(timeout, &target, connector.connect())
         .await?
@@ -142,44 +77,35 @@ async fn limited<T>(
 }
 
 /// Makes a session of a stream that this side opened.
-pub(super) async fn dialled<S>(
+pub(super) async fn dialled(
     shared: &Arc<Shared>,
-    stream: S,
+    stream: Stream,
     proto: &Arc<dyn Proto>,
-) -> Result<Session, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) -> Result<Session, Error> {
     let halves = apart(shared, stream)?;
     let pre = pre_session(shared, halves, proto, true)?;
     Ok(agree(pre).await?.start())
 }
 
 /// Makes a session of a stream that the other side opened.
-pub(super) async fn accepted<S>(
+pub(super) async fn accepted(
     shared: &Arc<Shared>,
-    stream: S,
+    stream: Stream,
     proto: &Arc<dyn Proto>,
-) -> Result<Session, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) -> Result<Session, Error> {
     let halves = apart(shared, stream)?;
     let pre = pre_session(shared, halves, proto, false)?;
     Ok(agree(pre).await?.start())
 }
 
 /// Takes a stream apart that got the peer's options.
-fn apart<S>(shared: &Shared, stream: S) -> Result<Halves, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+fn apart(shared: &Shared, stream: Stream) -> Result<Halves, Error> {
     shared
         .config
         .socket
         .apply_to(&stream)
         .map_err(|e| Error::new(ErrorKind::Io, "the socket options do not hold").with_source(e))?;
-    Ok(halves(stream))
+    Ok(stream.into_halves())
 }
 
 /// Makes a new connection what plugins see.

@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Peer, connect};
 use crate::error::Error;
 use crate::proto::Proto;
 use crate::router::handler::BoxFuture;
 use crate::session::{Redial, Session};
-use crate::socket::Connect;
+#[cfg(feature = "tls")]
+use crate::socket::tls::TlsClient;
+use crate::socket::{self, Connect, Connecting, DialOptions, Place, Stream};
 
 /// A dialling that has not begun yet: what can be said about it, in a chain, and then awaited for
 /// the session.
@@ -17,27 +21,69 @@ use crate::socket::Connect;
 /// # Errors
 ///
 /// Of what it is awaited to: [`Config`](crate::ErrorKind::Config) for an address that is none,
-/// [`Dial`](crate::ErrorKind::Dial) when nobody answers there,
-/// [`Timeout`](crate::ErrorKind::Timeout) after the configured `default_dial_timeout`, or what a
-/// plugin refused the connection with.
+/// [`Dial`](crate::ErrorKind::Dial) when nobody answers there or the encryption fails,
+/// [`Timeout`](crate::ErrorKind::Timeout) after the time it may take, or what a plugin refused the
+/// connection with.
 ///
 /// # Cancel safety
 ///
 /// Dropping the future gives the attempt up; no session is left behind.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn run(peer: teleport::Peer) -> Result<(), teleport::Error> {
+/// use std::time::Duration;
+///
+/// let session = peer.dial("unix:/run/app.sock").timeout(Duration::from_secs(1)).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is dialled until this is awaited"]
 pub struct Dial<'a> {
     peer: &'a Peer,
-    connector: Result<Arc<dyn Connect>, Error>,
+    way: Way,
     proto: Option<Arc<dyn Proto>>,
+    timeout: Duration,
     redial: Redial,
 }
 
+/// How streams are opened.
+enum Way {
+    /// At an address, by the networks there are.
+    To(Box<To>),
+    /// By the user's own transport.
+    By(Arc<dyn Connect>),
+}
+
+struct To {
+    address: String,
+    options: DialOptions,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsClient>,
+}
+
 impl<'a> Dial<'a> {
-    pub(super) fn new(peer: &'a Peer, connector: Result<Arc<dyn Connect>, Error>) -> Self {
+    pub(super) fn to(peer: &'a Peer, address: String) -> Self {
+        let way = To {
+            address,
+            options: peer.0.config.dial_options(),
+            #[cfg(feature = "tls")]
+            tls: peer.0.tls_client.clone(),
+        };
+        Self::new(peer, Way::To(Box::new(way)))
+    }
+
+    pub(super) fn by(peer: &'a Peer, connector: Arc<dyn Connect>) -> Self {
+        Self::new(peer, Way::By(connector))
+    }
+
+    fn new(peer: &'a Peer, way: Way) -> Self {
         Self {
             peer,
-            connector,
+            way,
             proto: None,
+            timeout: peer.0.config.default_dial_timeout,
             redial: Redial::of(peer.config()),
         }
     }
@@ -45,6 +91,13 @@ impl<'a> Dial<'a> {
     /// Speaks another protocol than the peer's own.
     pub fn proto(mut self, proto: impl Proto) -> Self {
         self.proto = Some(Arc::new(proto));
+        self
+    }
+
+    /// Sets the longest time that dialling may take, encryption included; zero: no limit. Default:
+    /// the peer's `default_dial_timeout`.
+    pub fn timeout(mut self, longest: Duration) -> Self {
+        self.timeout = longest;
         self
     }
 
@@ -72,6 +125,36 @@ impl<'a> Dial<'a> {
         self.redial.times = times;
         self
     }
+
+    /// Dials from this port of this machine. Default: the peer's `local_port`. A transport of your
+    /// own does as it likes.
+    pub fn local_port(mut self, port: u16) -> Self {
+        if let Way::To(to) = &mut self.way {
+            to.options.local_port = Some(port);
+        }
+        self
+    }
+
+    /// Encrypts the connection. Default: the peer's `tls_client`. A transport of your own has to do
+    /// so itself: [`TlsClient::connect`].
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(mut self, tls: &TlsClient) -> Self {
+        if let Way::To(to) = &mut self.way {
+            to.tls = Some(tls.clone());
+        }
+        self
+    }
+
+    /// Encrypts nothing, whatever the peer's `tls_client` is.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn plain(mut self) -> Self {
+        if let Way::To(to) = &mut self.way {
+            to.tls = None;
+        }
+        self
+    }
 }
 
 impl<'a> IntoFuture for Dial<'a> {
@@ -82,15 +165,82 @@ impl<'a> IntoFuture for Dial<'a> {
         Box::pin(async move {
             let shared = &self.peer.0;
             let proto = self.proto.unwrap_or_else(|| Arc::clone(&shared.proto));
-            connect::dial(shared, self.connector?, proto, self.redial).await
+            let connector = self.way.connector(self.peer)?;
+            connect::dial(shared, connector, self.timeout, proto, self.redial).await
         })
     }
 }
 
 impl fmt::Debug for Dial<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = match &self.way {
+            Way::To(to) => to.address.clone(),
+            Way::By(connector) => connector.target(),
+        };
         f.debug_struct("Dial")
-            .field("target", &self.connector.as_ref().map(|c| c.target()))
+            .field("target", &target)
             .finish_non_exhaustive()
+    }
+}
+
+impl Way {
+    /// What opens the streams, as often as it takes.
+    fn connector(self, peer: &Peer) -> Result<Arc<dyn Connect>, Error> {
+        let to = match self {
+            Self::By(connector) => return Ok(connector),
+            Self::To(to) => *to,
+        };
+        let place = Place::parse(&to.address, peer.0.network)
+            .map_err(|e| Error::config("the address cannot be dialled").with_source(e))?;
+        if let Some(missing) = place.network().missing() {
+            return Err(Error::config(missing));
+        }
+        Ok(Arc::new(Networked {
+            place,
+            options: to.options,
+            #[cfg(feature = "tls")]
+            tls: to.tls,
+            #[cfg(feature = "tls")]
+            handshake_timeout: peer.0.config.handshake_timeout,
+        }))
+    }
+}
+
+/// Dials a place on one of the networks.
+struct Networked {
+    place: Place,
+    options: DialOptions,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsClient>,
+    #[cfg(feature = "tls")]
+    handshake_timeout: Duration,
+}
+
+impl Connect for Networked {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async { Ok(self.open().await?.into_halves()) })
+    }
+
+    fn target(&self) -> String {
+        self.place.to_string()
+    }
+}
+
+impl Networked {
+    async fn open(&self) -> io::Result<Stream> {
+        let stream = socket::connect(&self.place, &self.options).await?;
+        self.options.socket.apply_to(&stream)?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let limit = self.handshake_timeout;
+            let name = self.place.host().unwrap_or_default();
+            return tokio::time::timeout(limit, tls.connect(stream, name))
+                .await
+                .unwrap_or_else(|_| {
+                    let text = format!("the TLS handshake took longer than {limit:?}");
+                    Err(io::Error::new(io::ErrorKind::TimedOut, text))
+                });
+        }
+        Ok(stream)
     }
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::Parts;
+use crate::message::text::unicode_escape;
 
 /// How much of a text that cannot be read is shown in the reason.
 const SHOWN: usize = 128;
@@ -242,22 +243,13 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads the digits of a `\u` escape; half of a pair becomes the replacement character.
+    /// Reads what stands behind `\u`.
     fn unicode(&mut self, out: &mut Vec<u8>) {
-        let Some(unit) = hex4(self.rest) else {
+        let Some((letter, used)) = unicode_escape(self.rest) else {
             return out.extend_from_slice(b"\\u");
         };
-        self.take(4);
-        let mut found = char::from_u32(unit);
-        if matches!(unit, 0xd800..0xdc00) {
-            let low = self.rest.strip_prefix(b"\\u").and_then(hex4);
-            if let Some(low @ 0xdc00..0xe000) = low {
-                self.take(6);
-                found = char::from_u32(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
-            }
-        }
-        let c = found.unwrap_or(char::REPLACEMENT_CHARACTER);
-        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        self.take(used);
+        out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
     }
 
     /// Passes over an object or a list, to the end when it is not closed.
@@ -283,13 +275,6 @@ impl<'a> Scanner<'a> {
         let end = self.rest.iter().position(ends).unwrap_or(self.rest.len());
         (end > 0).then(|| self.take(end))
     }
-}
-
-fn hex4(text: &[u8]) -> Option<u32> {
-    let digits = std::str::from_utf8(text.get(..4)?).ok()?;
-    // The number parser would take a sign.
-    let all = digits.bytes().all(|b| b.is_ascii_hexdigit());
-    all.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
 #[cfg(test)]

@@ -105,6 +105,26 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
+    /// A route for calls whose bodies the handler takes as they come.
+    pub(crate) fn raw_call(path: String, name: &str, handler: Arc<dyn CallHandler>) -> Self {
+        Self {
+            info: HandlerInfo::new(RouteKind::Call, path, name.to_owned()),
+            mode: RunMode::Inline,
+            handler: AnyHandler::Call(handler),
+            row: None,
+        }
+    }
+
+    /// A route for pushes whose bodies the handler takes as they come.
+    pub(crate) fn raw_push(path: String, name: &str, handler: Arc<dyn PushHandler>) -> Self {
+        Self {
+            info: HandlerInfo::new(RouteKind::Push, path, name.to_owned()),
+            mode: RunMode::Inline,
+            handler: AnyHandler::Push(handler),
+            row: None,
+        }
+    }
+
     pub(crate) fn unknown_call(name: &str, handler: Arc<dyn CallHandler>) -> Self {
         Self {
             info: HandlerInfo::new(RouteKind::UnknownCall, "/*".to_owned(), name.to_owned()),

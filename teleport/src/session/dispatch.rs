@@ -68,6 +68,8 @@ pub(super) struct Dispatch<'a> {
     pub(super) wakers: Wakers<'a>,
     /// When the first reply of this batch was read; the others came with it.
     pub(super) arrived: Option<Instant>,
+    /// How many of the messages were no replies.
+    pub(super) came: u64,
 }
 
 /// Wakes callers. When a batch brings more than one reply their next calls are a burst: the
@@ -118,12 +120,18 @@ impl Dispatch<'_> {
         body: BodyRef<'_>,
     ) -> Result<(), Stop> {
         match frame.head.mtype {
-            Mtype::CALL => self.call(&frame.head, size, body),
+            Mtype::CALL => {
+                self.came += 1;
+                self.call(&frame.head, size, body)
+            }
             Mtype::REPLY => {
                 self.reply(&frame.head, size, body);
                 Ok(())
             }
-            Mtype::PUSH => self.push(&frame.head, size, body),
+            Mtype::PUSH => {
+                self.came += 1;
+                self.push(&frame.head, size, body)
+            }
             Mtype(other) => Err(Stop(format!(
                 "a message of type {other} came, which is no CALL, REPLY or PUSH"
             ))),

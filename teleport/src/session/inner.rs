@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::{Head, seq::COUNTERS};
 use crate::peer::{Peer, Shared};
 use crate::proto::{Body, Env, Pack, Proto, ProtoError};
-use crate::socket::Address;
+use crate::socket::{Address, WriteHalf};
 use crate::swap::Swap;
 
 /// The bounds of each session of a peer.
@@ -61,11 +61,16 @@ pub(crate) struct Inner {
     id: RwLock<Arc<str>>,
     pub(crate) local: Address,
     pub(crate) remote: Address,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Arc<crate::socket::tls::TlsInfo>>,
     pub(super) proto: Arc<dyn Proto>,
     swap: RwLock<Swap>,
     pub(super) seq: AtomicU64,
     /// Sequence texts were set by hand.
     pub(super) hand_set: AtomicBool,
+    /// How many CALLs and PUSHes came, and how many went with a sequence text set by hand.
+    pub(super) came: AtomicU64,
+    pub(super) went_by_hand: AtomicU64,
     pub(super) calls: Calls,
     pub(super) out: Outbound,
     pub(super) pack: Box<dyn Pack>,
@@ -126,7 +131,7 @@ impl Inner {
         proto: Arc<dyn Proto>,
         seq: u64,
         pack: Box<dyn Pack>,
-        write: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+        write: Box<dyn WriteHalf>,
     ) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let bounds = shared.bounds();
@@ -143,6 +148,8 @@ impl Inner {
             swap: RwLock::default(),
             seq: AtomicU64::new(seq),
             hand_set: AtomicBool::new(false),
+            came: AtomicU64::new(0),
+            went_by_hand: AtomicU64::new(0),
             calls: Calls::new(bounds.in_flight),
             out: Outbound::new(write, bounds.soft_queue),
             pack,
@@ -161,6 +168,8 @@ impl Inner {
             stalled: Mutex::new(super::sweep::Stall::default()),
             parked: AtomicUsize::new(0),
             naming: Mutex::new(()),
+            #[cfg(feature = "tls")]
+            tls: None,
             drain: OnceLock::new(),
         }
     }
@@ -220,6 +229,12 @@ impl Inner {
     /// Goes on with the sequence where another connection of the session stands.
     pub(super) fn carry_on(&self, before: &Self) {
         self.seq.fetch_max(before.counter(), Ordering::Relaxed);
+        for (now, before) in [
+            (&self.came, &before.came),
+            (&self.went_by_hand, &before.went_by_hand),
+        ] {
+            now.fetch_add(before.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 
     /// Notes that a sequence text was set by hand.
@@ -361,6 +376,24 @@ impl Inner {
             Some(line) => line.abort(reason),
             None => self.abort(reason),
         }
+    }
+
+    /// [`abort`](Self::abort)s the connection for something that is worth a line in the log.
+    #[cold]
+    pub(crate) fn drop_for(&self, reason: &str) {
+        if !self.is_aborted() {
+            tracing::warn!(remote = %self.remote, reason, "session is closed");
+        }
+        self.abort(reason);
+    }
+
+    /// [`abort_session`](Self::abort_session)s for something that is worth a line in the log.
+    #[cold]
+    pub(crate) fn abort_for(&self, reason: &str) {
+        if !self.is_aborted() {
+            tracing::warn!(remote = %self.remote, reason, "session is closed");
+        }
+        self.abort_session(reason);
     }
 
     /// Ends the connection at once.

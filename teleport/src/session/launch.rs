@@ -34,8 +34,16 @@ pub(super) enum Launch {
     Slow(BoxFuture<'static, Result<Waiting, Error>>),
 }
 
-pub(super) fn next_seq(inner: &Inner) -> Seq {
-    Seq::from_counter(inner.next_counter())
+/// The sequence text of a call or push: the one set by hand, else the session's next.
+#[inline]
+pub(super) fn seq_of(inner: &Inner, by_hand: Option<Seq>) -> Seq {
+    match by_hand {
+        None => Seq::from_counter(inner.next_counter()),
+        Some(seq) => {
+            inner.went_by_hand.fetch_add(1, Ordering::Relaxed);
+            seq
+        }
+    }
 }
 
 /// Makes a call as far as it goes without waiting.
@@ -49,10 +57,7 @@ pub(super) fn launch<A: ToBody>(
     if !inner.is_open() {
         return launch_elsewhere(session, options, body, waker);
     }
-    let seq = match &options.seq {
-        Some(seq) => seq.clone(),
-        None => next_seq(inner),
-    };
+    let seq = seq_of(inner, options.seq.clone());
     let hooked = inner
         .shared
         .router()
@@ -169,18 +174,25 @@ impl Again {
         loop {
             let session = within(self.timeout, self.deadline, line.ready()).await?;
             let inner = &session.0;
-            let mut header = self.header.clone();
-            if self.hand_set {
-                inner.note_hand_set();
-            } else {
-                header.seq = next_seq(inner);
-            }
+            let header = header_on(inner, &self.header, self.hand_set);
             let body = self.body.clone();
             match launch_slow(&session, header, body, self.timeout, self.deadline).await {
                 Err(error) if error.is_closed() && error.is_not_run() => note_closed(inner),
                 launched => return launched,
             }
         }
+    }
+}
+
+/// A message's header, with the sequence text that it has on this connection.
+pub(super) fn header_on(inner: &Inner, header: &Header, hand_set: bool) -> Header {
+    let by_hand = hand_set.then(|| {
+        inner.note_hand_set();
+        header.seq.clone()
+    });
+    Header {
+        seq: seq_of(inner, by_hand),
+        ..header.clone()
     }
 }
 

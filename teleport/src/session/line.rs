@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -38,7 +38,11 @@ const ORDERLY_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Line {
     pub(super) shared: Arc<Shared>,
+    /// The number of the first connection is that of the session.
+    number: OnceLock<u64>,
     connector: Arc<dyn Connect>,
+    /// How long one attempt may take.
+    timeout: Duration,
     proto: Arc<dyn Proto>,
     policy: Redial,
     pub(super) id: RwLock<Arc<str>>,
@@ -105,6 +109,7 @@ impl Line {
     pub(crate) fn new(
         shared: Arc<Shared>,
         connector: Arc<dyn Connect>,
+        timeout: Duration,
         proto: Arc<dyn Proto>,
         policy: Redial,
     ) -> Arc<Self> {
@@ -121,7 +126,9 @@ impl Line {
         };
         Arc::new(Self {
             shared,
+            number: OnceLock::new(),
             connector,
+            timeout,
             proto,
             policy,
             id: RwLock::default(),
@@ -140,10 +147,16 @@ impl Line {
 
     /// Takes the first connection, before it is read.
     pub(super) fn begin(&self, first: &Arc<Inner>) {
+        let _ = self.number.set(first.number);
         let mut state = lock(&self.state);
         state.up_since = Instant::now();
         state.alive.push(Arc::downgrade(first));
         self.newest.store(Some(Arc::clone(first)));
+    }
+
+    /// What tells the session from all others of the process.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.number.get().copied()
     }
 
     /// The newest connection, unless the line has ended.
@@ -489,7 +502,7 @@ impl Line {
     async fn open(self: &Arc<Self>) -> Result<(Arc<Inner>, Option<Arc<str>>), Error> {
         let pre = self
             .shared
-            .open_again(&*self.connector, &self.proto, self)
+            .open_again(&*self.connector, self.timeout, &self.proto, self)
             .await?;
         Ok(pre.start_again(self))
     }

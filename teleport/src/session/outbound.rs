@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::AsyncWrite;
+use tokio::io::AsyncWrite as _;
 use tokio::sync::Notify;
 
 use super::scratch;
 use crate::lock;
+use crate::socket::WriteHalf;
 
 /// What is queued beyond this is written at once, even in the middle of a batch: larger batches
 /// make the two ends take turns.
@@ -85,7 +86,7 @@ pub(super) struct Outbound {
 }
 
 struct State {
-    write: Box<dyn AsyncWrite + Send + Unpin>,
+    write: Box<dyn WriteHalf>,
     chunks: VecDeque<Bytes>,
     tail: BytesMut,
     len: usize,
@@ -105,7 +106,7 @@ struct State {
 }
 
 impl Outbound {
-    pub(super) fn new(write: Box<dyn AsyncWrite + Send + Unpin>, soft: usize) -> Self {
+    pub(super) fn new(write: Box<dyn WriteHalf>, soft: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 write,
@@ -300,6 +301,12 @@ impl Outbound {
     /// Whether the connection is gone without a shutdown.
     pub(super) fn was_cut(&self) -> bool {
         lock(&self.state).cut
+    }
+
+    /// Another descriptor of the connection; an error once that is gone.
+    #[cfg(unix)]
+    pub(super) fn duplicate(&self) -> io::Result<std::os::fd::OwnedFd> {
+        crate::socket::duplicate(&*lock(&self.state).write)
     }
 
     /// How many bytes were queued when the stream was closed.

@@ -99,6 +99,29 @@ impl PreSession {
         self.socket.remote_address()
     }
 
+    /// What was agreed on with the other end, its certificates among it, if the connection is
+    /// encrypted.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    #[must_use]
+    pub fn tls(&self) -> Option<&crate::socket::tls::TlsInfo> {
+        self.socket.tls()
+    }
+
+    /// Lends the descriptor of the connection; see [`Session::with_fd`].
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) when the connection is no socket of the system, or no descriptor is
+    /// free.
+    #[cfg(unix)]
+    pub fn with_fd<T>(
+        &self,
+        look: impl FnOnce(std::os::fd::BorrowedFd<'_>) -> T,
+    ) -> Result<T, Error> {
+        self.socket.with_fd(look).map_err(Error::no_descriptor)
+    }
+
     /// The id and the name of the protocol that is spoken.
     #[must_use]
     pub fn proto(&self) -> (u8, &'static str) {
@@ -274,7 +297,8 @@ impl PreSession {
         let id = parts
             .id
             .or_else(|| natural.socket_addr().map(|addr| addr.to_string()));
-        let inner = Arc::new(Inner::new(
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "tls sets a field"))]
+        let mut inner = Inner::new(
             self.shared,
             self.line,
             halves.local,
@@ -283,7 +307,12 @@ impl PreSession {
             self.counter,
             parts.pack,
             halves.write,
-        ));
+        );
+        #[cfg(feature = "tls")]
+        {
+            inner.tls = halves.tls;
+        }
+        let inner = Arc::new(inner);
         join(&inner, id.map(Arc::from), parts.swap);
         if !parts.unwritten.is_empty() {
             // A send that was given up half way; its rest must go before anything else.

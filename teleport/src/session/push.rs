@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::Session;
 use super::caller::Request;
 use super::inner::Payload;
-use super::launch::{encode, next_seq, note_closed, wait_for_room};
+use super::launch::{encode, note_closed, seq_of, wait_for_room};
 use super::log::{self, Kind, Record};
 use super::options::Options;
 use super::outbound::{Put, When};
@@ -165,10 +165,7 @@ fn start<A: ToBody>(session: &Session, options: &Options<'_>, body: &A) -> Start
     if hooked || inner.out.is_full() || log::enabled() {
         return start_slow(session, options, body);
     }
-    let seq = match &options.seq {
-        Some(seq) => seq.clone(),
-        None => next_seq(inner),
-    };
+    let seq = seq_of(inner, options.seq.clone());
     match send_now(session, options, body, &seq) {
         Ok(put) if !put.is_left => Started::Done(Ok(())),
         Ok(put) => match inner.keep(&put, None, || parts(session, options, body)) {

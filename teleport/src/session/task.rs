@@ -499,6 +499,7 @@ impl Task {
             logging: log::enabled(),
             wakers: Wakers::new(inner),
             arrived: None,
+            came: 0,
         };
         let mut used = 0;
         budget.begin(src.len());
@@ -531,6 +532,9 @@ impl Task {
                 Err(error) => break Err(broken(&error, rest)),
             }
         };
+        if dispatch.came > 0 {
+            inner.came.fetch_add(dispatch.came, Ordering::Relaxed);
+        }
         let promised = dispatch.wakers.finish();
         let buffer = batch.finish();
         if !buffer.is_empty() && inner.put(&buffer, None, When::Now).is_err() {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::Session;
 use super::inner::Inner;
-use super::launch::next_seq;
+use super::launch::header_on;
 use super::line::Line;
 use super::outbound::Put;
 use super::push::send_slow;
@@ -53,15 +53,9 @@ pub(super) struct PushParts {
 }
 
 impl PushParts {
-    /// The header, with the next sequence text of the connection that it goes out on.
+    /// The header, with the sequence text that it has on this connection.
     pub(super) fn header_on(&self, inner: &Inner) -> Header {
-        let mut header = self.header.clone();
-        if self.hand_set {
-            inner.note_hand_set();
-        } else {
-            header.seq = next_seq(inner);
-        }
-        header
+        header_on(inner, &self.header, self.hand_set)
     }
 }
 

@@ -6,10 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::place::Network;
+
 /// Where one end of a stream is.
 ///
 /// Prints as the original does: `127.0.0.1:9090`, `[::1]:9090`, a path for a unix socket (`@` for
-/// one without a name), and `-` when nobody knows.
+/// one without a name, `@name` for an abstract one), and `-` when nobody knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {
@@ -17,6 +19,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A unix socket, with its path if it has one.
     Unix(Option<PathBuf>),
+    /// A unix socket that keeps packets apart, with its path if it has one.
+    UnixPacket(Option<PathBuf>),
     /// Whatever else a transport calls its ends.
     Other(Arc<str>),
     /// Not known.
@@ -29,6 +33,15 @@ impl Address {
     #[must_use]
     pub fn other(text: impl Into<Arc<str>>) -> Self {
         Self::Other(text.into())
+    }
+
+    /// The same place, on the network that keeps packets apart.
+    #[cfg(all(target_os = "linux", feature = "unixpacket"))]
+    pub(super) fn keeping_packets(self) -> Self {
+        match self {
+            Self::Unix(path) => Self::UnixPacket(path),
+            other => other,
+        }
     }
 
     /// The internet address, if this end has one.
@@ -48,7 +61,7 @@ impl Address {
     pub const fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(addr) => Some(*addr),
-            Self::Unix(_) | Self::Other(_) | Self::Unknown => None,
+            Self::Unix(_) | Self::UnixPacket(_) | Self::Other(_) | Self::Unknown => None,
         }
     }
 
@@ -56,7 +69,7 @@ impl Address {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Unix(path) => path.as_deref(),
+            Self::Unix(path) | Self::UnixPacket(path) => path.as_deref(),
             Self::Tcp(_) | Self::Other(_) | Self::Unknown => None,
         }
     }
@@ -66,8 +79,8 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(addr) => addr.fmt(f),
-            Self::Unix(Some(path)) => path.display().fmt(f),
-            Self::Unix(None) => f.write_str("@"),
+            Self::Unix(Some(path)) | Self::UnixPacket(Some(path)) => path.display().fmt(f),
+            Self::Unix(None) | Self::UnixPacket(None) => f.write_str("@"),
             Self::Other(text) => f.write_str(text),
             Self::Unknown => f.write_str("-"),
         }
@@ -83,7 +96,39 @@ impl From<SocketAddr> for Address {
 #[cfg(unix)]
 impl From<tokio::net::unix::SocketAddr> for Address {
     fn from(addr: tokio::net::unix::SocketAddr) -> Self {
-        Self::Unix(addr.as_pathname().map(Path::to_path_buf))
+        let name = addr.as_pathname().map(Path::to_path_buf);
+        Self::Unix(name.or_else(|| addr.as_abstract_name().map(abstract_name)))
+    }
+}
+
+/// An abstract name as addresses show it.
+#[cfg(unix)]
+pub(super) fn abstract_name(name: &[u8]) -> PathBuf {
+    format!("@{}", String::from_utf8_lossy(name)).into()
+}
+
+impl AddressError {
+    pub(super) fn path(text: &str) -> Self {
+        Self::new(text, Problem::Path)
+    }
+
+    pub(super) fn no_path(network: Network) -> Self {
+        Self::new(network.name(), Problem::NoPath)
+    }
+
+    pub(super) fn bad_path(text: &str, longest: usize) -> Self {
+        Self::new(text, Problem::BadPath(longest))
+    }
+
+    pub(super) fn abstract_name(text: &str) -> Self {
+        Self::new(text, Problem::Abstract)
+    }
+
+    fn new(text: &str, problem: Problem) -> Self {
+        Self {
+            text: text.into(),
+            problem,
+        }
     }
 }
 
@@ -315,6 +360,10 @@ enum Problem {
     NoPort,
     Port,
     DialsPort0,
+    Path,
+    NoPath,
+    BadPath(usize),
+    Abstract,
 }
 
 impl fmt::Display for AddressError {
@@ -352,6 +401,22 @@ impl fmt::Display for AddressError {
                     "address `{text}` has a bad port: write a number from 0 to 65535"
                 )
             }
+            Problem::Path => write!(f, "address `{text}` is a path: write `unix:{text}`"),
+            Problem::NoPath => {
+                write!(
+                    f,
+                    "address `{text}:` has no path: write `{text}:/run/app.sock`"
+                )
+            }
+            Problem::BadPath(longest) => write!(
+                f,
+                "address `{}` is no path of a unix socket: write one of at most {longest} bytes, without a zero byte",
+                text.escape_debug()
+            ),
+            Problem::Abstract => write!(
+                f,
+                "address `{text}` is an abstract name, which only Linux has: write a path"
+            ),
             Problem::DialsPort0 => write!(
                 f,
                 "address `{text}` cannot be dialed: port 0 only makes sense for listening, write the port that the other end listens on"

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -9,10 +10,10 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::address::{Address, Family, HostPort};
-use super::stream::with_address;
-
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
+use super::dial::with_address;
+use super::options::ListenOptions;
+use super::place::Place;
+use super::stream::Stream;
 
 /// Anything that accepts byte streams.
 #[diagnostic::on_unimplemented(
@@ -64,6 +65,168 @@ impl Listener for UnixListener {
     }
 }
 
+/// A listener of one of the networks.
+#[derive(Debug)]
+pub struct BoundListener(Bound);
+
+#[derive(Debug)]
+enum Bound {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(super::unix::FileListener),
+    #[cfg(all(target_os = "linux", feature = "unixpacket"))]
+    Packet(super::packet::PacketListener),
+}
+
+impl BoundListener {
+    /// Listens at a place. The file of a unix socket that nobody listens at is replaced, and the
+    /// file is removed when the listener is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the name cannot be resolved, the address is taken, or the system refuses; then it is
+    /// the last one's error, with the address in its text.
+    pub async fn bind(place: &Place, options: &ListenOptions) -> io::Result<Self> {
+        if let Some(missing) = place.network().missing() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, missing));
+        }
+        match place {
+            Place::Tcp(target, family) => {
+                let tcp = bind_tcp_with(target, *family, options).await?;
+                Ok(Self(Bound::Tcp(tcp)))
+            }
+            #[cfg(unix)]
+            Place::Unix(path) => {
+                let unix = super::unix::FileListener::bind(path, socket2::Type::STREAM, options)?;
+                Ok(Self(Bound::Unix(unix)))
+            }
+            #[cfg(all(target_os = "linux", feature = "unixpacket"))]
+            Place::UnixPacket(path) => {
+                let packet = super::packet::PacketListener::bind(path, options)?;
+                Ok(Self(Bound::Packet(packet)))
+            }
+            #[allow(unreachable_patterns, reason = "not so on every system")]
+            Place::Unix(_) | Place::UnixPacket(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Goes on with a socket that listens already, such as one that another process made. The
+    /// file of a unix socket is left to whoever made it.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses to make it non-blocking.
+    pub fn from_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self(Bound::Tcp(TcpListener::from_std(listener)?)))
+    }
+
+    /// Goes on with a socket that listens already, of whatever network: the way for descriptors
+    /// that were inherited. The file of a unix socket is left to whoever made it.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor is no listening socket of a network that this build knows.
+    #[cfg(unix)]
+    pub fn from_descriptor(descriptor: std::os::fd::OwnedFd) -> io::Result<Self> {
+        let socket = socket2::Socket::from(descriptor);
+        let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
+        let kind = socket
+            .r#type()
+            .map_err(|e| io::Error::new(e.kind(), format!("the descriptor is no socket: {e}")))?;
+        let local = socket.local_addr()?;
+        #[cfg(target_os = "linux")]
+        if !socket.is_listener()? {
+            return Err(wrong("the descriptor is a socket that does not listen"));
+        }
+        if kind == socket2::Type::STREAM && local.is_unix() {
+            let listener = std::os::unix::net::UnixListener::from(socket);
+            return Ok(Self(Bound::Unix(super::unix::FileListener::adopt(
+                listener,
+            )?)));
+        }
+        if kind == socket2::Type::STREAM && (local.is_ipv4() || local.is_ipv6()) {
+            return Self::from_tcp(socket.into());
+        }
+        #[cfg(all(target_os = "linux", feature = "unixpacket"))]
+        if kind == socket2::Type::SEQPACKET && local.is_unix() {
+            let listener = super::packet::PacketListener::adopt(socket)?;
+            return Ok(Self(Bound::Packet(listener)));
+        }
+        Err(wrong("the descriptor is a socket of another network"))
+    }
+
+    /// Leaves the file of a unix socket where it is when the listener is dropped: another process
+    /// goes on with it.
+    pub fn keep_file(&self) {
+        match &self.0 {
+            Bound::Tcp(_) => {}
+            #[cfg(unix)]
+            Bound::Unix(unix) => unix.keep_file(),
+            #[cfg(all(target_os = "linux", feature = "unixpacket"))]
+            Bound::Packet(packet) => packet.keep_file(),
+        }
+    }
+
+    pub(crate) async fn accept_shared(&self) -> io::Result<Stream> {
+        match &self.0 {
+            Bound::Tcp(tcp) => Ok(Stream::new(tcp.accept().await?.0)),
+            #[cfg(unix)]
+            Bound::Unix(unix) => Ok(Stream::new(unix.accept().await?)),
+            #[cfg(all(target_os = "linux", feature = "unixpacket"))]
+            Bound::Packet(packet) => Ok(Stream::new(packet.accept().await?)),
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        match &self.0 {
+            Bound::Tcp(tcp) => tcp.local_addr().map(Address::from).into(),
+            #[cfg(unix)]
+            Bound::Unix(unix) => unix.address(),
+            #[cfg(all(target_os = "linux", feature = "unixpacket"))]
+            Bound::Packet(packet) => packet.address(),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for BoundListener {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match &self.0 {
+            Bound::Tcp(tcp) => tcp.as_fd(),
+            Bound::Unix(unix) => unix.as_fd(),
+            #[cfg(all(target_os = "linux", feature = "unixpacket"))]
+            Bound::Packet(packet) => packet.as_fd(),
+        }
+    }
+}
+
+impl Listener for BoundListener {
+    type Stream = Stream;
+
+    async fn accept(&mut self) -> io::Result<Stream> {
+        self.accept_shared().await
+    }
+
+    fn local_address(&self) -> Address {
+        self.address()
+    }
+}
+
+impl Listener for Arc<BoundListener> {
+    type Stream = Stream;
+
+    async fn accept(&mut self) -> io::Result<Stream> {
+        self.accept_shared().await
+    }
+
+    fn local_address(&self) -> Address {
+        self.address()
+    }
+}
+
 /// Listens at a host and port, at the first of its addresses that lets it. No host means every
 /// interface, IPv4 and IPv6; port 0 lets the system choose one.
 ///
@@ -72,9 +235,17 @@ impl Listener for UnixListener {
 /// When the name cannot be resolved or no address can be listened on; then it is the last one's
 /// error, with the address in its text.
 pub async fn bind_tcp(target: &HostPort, family: Family) -> io::Result<TcpListener> {
+    bind_tcp_with(target, family, &ListenOptions::default()).await
+}
+
+async fn bind_tcp_with(
+    target: &HostPort,
+    family: Family,
+    options: &ListenOptions,
+) -> io::Result<TcpListener> {
     let mut last = None;
     for addr in target.resolve_to_listen(family).await? {
-        match listen_at(addr, family) {
+        match listen_at(addr, family, options) {
             Ok(listener) => return Ok(listener),
             Err(error) => {
                 let busy = error.kind() == io::ErrorKind::AddrInUse;
@@ -89,7 +260,11 @@ pub async fn bind_tcp(target: &HostPort, family: Family) -> io::Result<TcpListen
     Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
 }
 
-fn listen_at(addr: std::net::SocketAddr, family: Family) -> io::Result<TcpListener> {
+fn listen_at(
+    addr: std::net::SocketAddr,
+    family: Family,
+    options: &ListenOptions,
+) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv6() {
         let socket = TcpSocket::new_v6()?;
         socket2::SockRef::from(&socket).set_only_v6(family == Family::V6)?;
@@ -101,8 +276,13 @@ fn listen_at(addr: std::net::SocketAddr, family: Family) -> io::Result<TcpListen
     // option means something else: stealing the port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
+    #[cfg(unix)]
+    socket.set_reuseport(options.reuse_port)?;
+    options
+        .socket
+        .apply_before(&socket2::SockRef::from(&socket))?;
     socket.bind(addr)?;
-    socket.listen(BACKLOG)
+    socket.listen(options.backlog)
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
+use super::stream::Stream;
+
 /// Options of the connections that a peer dials and accepts.
 ///
 /// Whatever is `None` stays as the operating system has it.
@@ -24,8 +26,8 @@ pub struct SocketOptions {
     /// Whether the system probes idle connections, so that a vanished other end is noticed.
     /// Default: `None`. On costs a packet each way per period and idle connection.
     pub keep_alive: Option<bool>,
-    /// The idle time before the first probe and the pause between probes, in whole seconds.
-    /// Default: `None`. A value switches probing on unless `keep_alive` is `Some(false)`. Raising
+    /// The idle time before the first probe and the pause between probes, in whole seconds, from 1
+    /// to 32767. Default: `None`. A value switches probing on unless `keep_alive` is `Some(false)`. Raising
     /// it saves packets and finds vanished ends later.
     pub keep_alive_period: Option<Duration>,
     /// Whether small writes go out at once instead of waiting for the packets before them to be
@@ -54,7 +56,37 @@ impl Default for SocketOptions {
     }
 }
 
+/// The longest period that systems take, in seconds.
+const LONGEST_PERIOD: u64 = 32767;
+
 impl SocketOptions {
+    /// Says what is wrong with the values, and what to write instead.
+    ///
+    /// # Errors
+    ///
+    /// A period without a whole second, or a buffer of no size or of one that no system takes.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        let period = self.keep_alive_period.map(|period| period.as_secs());
+        if period.is_some_and(|secs| !(1..=LONGEST_PERIOD).contains(&secs)) {
+            return Err(OptionsError::new(
+                "keep_alive_period",
+                "write whole seconds from 1 to 32767, or None for the system's own",
+            ));
+        }
+        for (name, bytes) in [
+            ("read_buffer", self.read_buffer),
+            ("write_buffer", self.write_buffer),
+        ] {
+            if bytes.is_some_and(|bytes| bytes == 0 || i32::try_from(bytes).is_err()) {
+                return Err(OptionsError::new(
+                    name,
+                    "write bytes from 1 to 2147483647, or None for the system's own",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Sets the options on a TCP connection.
     ///
     /// # Errors
@@ -85,6 +117,9 @@ impl SocketOptions {
     /// When the system refuses one.
     pub fn apply_to<S: 'static>(&self, stream: &S) -> io::Result<()> {
         let stream: &dyn Any = stream;
+        if let Some(stream) = stream.downcast_ref::<Stream>() {
+            return self.apply_to_stream(stream);
+        }
         if let Some(tcp) = stream.downcast_ref::<TcpStream>() {
             return self.apply(tcp);
         }
@@ -95,6 +130,22 @@ impl SocketOptions {
         Ok(())
     }
 
+    fn apply_to_stream(&self, stream: &Stream) -> io::Result<()> {
+        if let Some(tcp) = stream.as_tcp() {
+            return self.apply(tcp);
+        }
+        #[cfg(unix)]
+        if let Some(fd) = stream.descriptor() {
+            return self.apply_buffers(&SockRef::from(&fd));
+        }
+        Ok(())
+    }
+
+    /// Sets what has to be known before a connection is made: how large its windows may grow.
+    pub(super) fn apply_before(&self, socket: &SockRef<'_>) -> io::Result<()> {
+        self.apply_buffers(socket)
+    }
+
     fn apply_buffers(&self, socket: &SockRef<'_>) -> io::Result<()> {
         if let Some(bytes) = self.read_buffer {
             socket.set_recv_buffer_size(bytes)?;
@@ -103,6 +154,79 @@ impl SocketOptions {
             socket.set_send_buffer_size(bytes)?;
         }
         Ok(())
+    }
+}
+
+/// What a listening socket is like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenOptions {
+    /// How many connections may wait to be taken. Default: 1024; the system may cap it. More is
+    /// patience with bursts, and memory of the system for them.
+    pub backlog: u32,
+    /// Whether several sockets of this user may listen on one port, among which the system shares
+    /// the connections out (`SO_REUSEPORT`). Default: no, so that a port taken by mistake is
+    /// noticed. An error where the system has nothing of the kind.
+    pub reuse_port: bool,
+    /// Who may connect to a unix socket, as the permissions of its file: `0o660` is its user and
+    /// group. Default: `None`, what the process's umask leaves.
+    pub unix_mode: Option<u32>,
+    /// The buffers of the connections; set before a connection is made, they bound its window.
+    pub socket: SocketOptions,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            backlog: 1024,
+            reuse_port: false,
+            unix_mode: None,
+            socket: SocketOptions::default(),
+        }
+    }
+}
+
+impl ListenOptions {
+    /// Says what is wrong with the values, and what to write instead.
+    ///
+    /// # Errors
+    ///
+    /// A backlog of nothing, permissions that are none, or what
+    /// [`SocketOptions::check`] refuses.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        if self.backlog == 0 || i32::try_from(self.backlog).is_err() {
+            return Err(OptionsError::new(
+                "backlog",
+                "write a number from 1 to 2147483647",
+            ));
+        }
+        if self.unix_mode.is_some_and(|mode| mode > 0o777) {
+            return Err(OptionsError::new(
+                "unix_mode",
+                "write permissions such as 0o660",
+            ));
+        }
+        if self.reuse_port && cfg!(not(unix)) {
+            return Err(OptionsError::new(
+                "reuse_port",
+                "this system has no such thing",
+            ));
+        }
+        self.socket.check()
+    }
+}
+
+/// An option that has no such value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} has a bad value: {hint}")]
+pub struct OptionsError {
+    name: &'static str,
+    hint: &'static str,
+}
+
+impl OptionsError {
+    const fn new(name: &'static str, hint: &'static str) -> Self {
+        Self { name, hint }
     }
 }
 
@@ -160,5 +284,43 @@ mod tests {
     async fn a_stream_without_options_is_left_alone() {
         let (stream, _other) = tokio::io::duplex(1);
         SocketOptions::default().apply_to(&stream).unwrap();
+    }
+
+    #[test]
+    fn a_bad_value_is_named() {
+        let wrong = |options: SocketOptions| options.check().unwrap_err().to_string();
+        let zero = |seconds| SocketOptions {
+            keep_alive_period: Some(Duration::from_millis(seconds)),
+            ..SocketOptions::default()
+        };
+        assert!(wrong(zero(999)).starts_with("keep_alive_period has a bad value"));
+        assert!(wrong(zero(40_000_000)).contains("32767"));
+        assert!(zero(1000).check().is_ok());
+        let read = SocketOptions {
+            read_buffer: Some(0),
+            ..SocketOptions::default()
+        };
+        assert!(wrong(read).starts_with("read_buffer"));
+        let write = SocketOptions {
+            write_buffer: Some(usize::MAX),
+            ..SocketOptions::default()
+        };
+        assert!(wrong(write).starts_with("write_buffer"));
+        let backlog = ListenOptions {
+            backlog: 0,
+            ..ListenOptions::default()
+        };
+        assert!(
+            backlog
+                .check()
+                .unwrap_err()
+                .to_string()
+                .starts_with("backlog")
+        );
+        let mode = ListenOptions {
+            unix_mode: Some(0o1777),
+            ..ListenOptions::default()
+        };
+        assert!(mode.check().unwrap_err().to_string().contains("0o660"));
     }
 }

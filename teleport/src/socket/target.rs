@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Address;
+use super::{Address, Place};
 
 /// Whatever names a place to dial or to listen on: a text such as `host:port`, or an address.
 ///
@@ -60,4 +60,15 @@ macro_rules! addresses {
     };
 }
 
-addresses!(Address, SocketAddr);
+addresses!(SocketAddr, Place);
+
+impl ToAddress for Address {
+    /// With the network in front, where the text alone does not tell.
+    fn to_address(&self) -> Cow<'_, str> {
+        match self {
+            Self::Unix(Some(path)) => format!("unix:{}", path.display()).into(),
+            Self::UnixPacket(Some(path)) => format!("unixpacket:{}", path.display()).into(),
+            _ => self.to_string().into(),
+        }
+    }
+}

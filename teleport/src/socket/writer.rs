@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite as _, AsyncWriteExt};
 
 use super::SocketError;
 use super::spare;
+use super::stream::WriteHalf;
 use crate::codec::ToBody;
 use crate::message::{Header, Message};
 use crate::proto::{Body, Env, Pack, ProtoError};
@@ -21,7 +22,7 @@ use crate::proto::{Body, Env, Pack, ProtoError};
 /// A message is encoded whole before its first byte is written, and goes out in one write call if
 /// the stream takes it.
 pub struct SocketWriter {
-    write: Box<dyn AsyncWrite + Send + Unpin>,
+    write: Box<dyn WriteHalf>,
     pack: Box<dyn Pack>,
     env: Arc<Env>,
     /// What is still to be written.
@@ -31,17 +32,19 @@ pub struct SocketWriter {
 impl SocketWriter {
     /// Puts a writer together.
     #[must_use]
-    pub fn new(
-        write: Box<dyn AsyncWrite + Send + Unpin>,
-        pack: Box<dyn Pack>,
-        env: Arc<Env>,
-    ) -> Self {
+    pub fn new(write: Box<dyn WriteHalf>, pack: Box<dyn Pack>, env: Arc<Env>) -> Self {
         Self {
             write,
             pack,
             env,
             buf: BytesMut::new(),
         }
+    }
+
+    /// Another descriptor of the connection.
+    #[cfg(unix)]
+    pub(super) fn duplicate(&self) -> io::Result<std::os::fd::OwnedFd> {
+        super::duplicate(&*self.write)
     }
 
     /// Writes a message.
@@ -116,9 +119,7 @@ impl SocketWriter {
         &self.env
     }
 
-    pub(super) fn into_parts(
-        self,
-    ) -> (Box<dyn AsyncWrite + Send + Unpin>, Box<dyn Pack>, BytesMut) {
+    pub(super) fn into_parts(self) -> (Box<dyn WriteHalf>, Box<dyn Pack>, BytesMut) {
         (self.write, self.pack, self.buf)
     }
 

@@ -62,8 +62,8 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Features {
     /// The protocol
-    #[arg(long, value_enum, default_value_t = ProtoName::Raw, global = true)]
-    proto: ProtoName,
+    #[arg(long, value_enum, default_value_t = Spoken::Raw, global = true)]
+    proto: Spoken,
 
     /// Speak websocket at this path (not built yet)
     #[arg(long, value_name = "PATH", global = true)]
@@ -119,16 +119,6 @@ pub(crate) struct Features {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ProtoName {
-    /// The default protocol
-    Raw,
-    /// JSON frames (not built yet)
-    Json,
-    /// Protobuf frames (not built yet)
-    Pb,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum SubName {
     Json,
     Pb,
@@ -138,8 +128,6 @@ impl Features {
     /// Why the program cannot do what it is told; `None` when it can.
     pub(crate) fn refusal(&self) -> Option<String> {
         let asked = [
-            ("--proto json", self.proto == ProtoName::Json),
-            ("--proto pb", self.proto == ProtoName::Pb),
             ("--ws", self.ws.is_some()),
             ("--sub", self.sub.is_some()),
             ("--auth", self.auth.is_some()),
@@ -167,7 +155,7 @@ impl Features {
 
     pub(crate) fn options(&self) -> Options {
         Options {
-            proto: Spoken::Raw,
+            proto: self.proto,
             push_after_call: self.push_after_call,
             unknown: self.unknown,
             ignore_case: self.ignore_case,

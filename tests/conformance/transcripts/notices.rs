@@ -162,7 +162,7 @@ fn what_is_not_built_is_left_out_and_the_unheard_of_is_tried() {
         }))
     };
     for (name, proto, setup) in [
-        ("x", "json", "peer"),
+        ("x", "ws_json", "peer"),
         ("x", "ws_pb", "peer"),
         ("x", "raw", "peer with the auth plugin that wants the text"),
         ("x", "raw", "peer with default context age 200ms"),
@@ -174,6 +174,8 @@ fn what_is_not_built_is_left_out_and_the_unheard_of_is_tried() {
             "{name} {proto} {setup}"
         );
     }
+    assert_eq!(reason("x", "json", "peer"), None);
+    assert_eq!(reason("x", "pb", "peer"), None);
     for (name, setup) in [
         ("x_new", "peer with something unheard of"),
         ("n_size_limit", "peer with message size limit 1000"),
@@ -185,4 +187,42 @@ fn what_is_not_built_is_left_out_and_the_unheard_of_is_tried() {
         rules::options("peer, message size limit 1000 bytes").limit,
         Some(1000)
     );
+}
+
+/// A conversation in json whose client writes a body as the original does: with `"` escaped, and
+/// nothing else.
+fn unescaped(body: &str) -> Value {
+    let mut transcript = recorded("p_math_add_jsonproto");
+    let body = body.replace('"', "\\\"");
+    let payload = format!(
+        r#"{{"seq":"A","mtype":1,"uri":"/test/echo","meta":"","body_codec":106,"body":"{body}"}}"#
+    );
+    let size = u32::try_from(payload.len() + 1).unwrap().to_be_bytes();
+    let bytes = [&size[..], &[0], payload.as_bytes()].concat();
+    events(&mut transcript)[0]["hex"] = teleport_tests::vectors::hex(&bytes).into();
+    transcript
+}
+
+#[test]
+fn what_the_original_garbles_ends_the_connection_and_is_noticed_if_not() {
+    let mut garbled = unescaped(r#""say \"hi\"""#);
+    let decoded = json!({"seq": "A", "mtype": 1, "uri": "/test/echo", "meta": [],
+        "body_codec": 106, "body_hex": "", "xfer": []});
+    events(&mut garbled)[0]["decoded"] = decoded.clone();
+    assert!(replay(&garbled).is_ok());
+    // What can be read has to be answered.
+    let mut fine = unescaped(r#""a\nb""#);
+    events(&mut fine)[0]
+        .as_object_mut()
+        .unwrap()
+        .remove("decoded");
+    fine["client_setup"] = "hand-made client".into();
+    match replay(&fine) {
+        Err(Miss::Wrong(text)) => assert!(text.contains("codec of REPLY"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    // A frame of another protocol has no such excuse.
+    events(&mut garbled)[0]["hex"] = "00000006720000000000".into();
+    garbled["proto"] = "raw".into();
+    assert!(matches!(replay(&garbled), Err(Miss::Wrong(_))));
 }

@@ -153,7 +153,10 @@ impl<'a> Calls<'a> {
                     return Err(format!("{} never ends", made.frame).into());
                 }
             }
-            made.judge()?;
+            // What the original made of a reply that it cut does not bind us.
+            if made.reply.is_some() || !self.script.parts {
+                made.judge()?;
+            }
         }
         self.judge_order()
     }

@@ -23,6 +23,10 @@ pub(super) enum What {
     Frame(Frame),
     /// Bytes that are no whole frame, or no frame.
     Bytes(Vec<u8>),
+    /// A json frame that is no JSON, and that the original reads all the same.
+    Garbled(Vec<u8>),
+    /// A json frame that the original cuts.
+    Cut,
     /// The end of the stream.
     Close,
 }
@@ -138,6 +142,8 @@ pub(super) struct Script {
     /// What the client program saw of its calls.
     pub(super) results: Vec<Value>,
     pub(super) events: Vec<Event>,
+    /// Whether the original went on after the last event, but we do not.
+    pub(super) parts: bool,
 }
 
 impl Script {
@@ -146,6 +152,16 @@ impl Script {
         let events = transcript["events"].as_array().ok_or("no events")?;
         let proto = transcript["proto"].as_str().unwrap_or_default();
         let spoken = Spoken::of(proto).ok_or_else(|| format!("unheard-of protocol {proto:?}"))?;
+        let mut events: Vec<_> = events
+            .iter()
+            .map(|said| event(spoken, said))
+            .collect::<Result<_, _>>()?;
+        // From there on the conversation is another one.
+        let parting = |event: &Event| matches!(event.what, What::Garbled(_) | What::Cut);
+        let parting = events.iter().position(parting);
+        if let Some(at) = parting {
+            events.truncate(at + 1);
+        }
         Ok(Self {
             name: text(&transcript["name"]).to_owned(),
             spoken,
@@ -155,10 +171,8 @@ impl Script {
                 .as_array()
                 .cloned()
                 .unwrap_or_default(),
-            events: events
-                .iter()
-                .map(|said| event(spoken, said))
-                .collect::<Result<_, _>>()?,
+            events,
+            parts: parting.is_some(),
         })
     }
 
@@ -193,10 +207,15 @@ fn event(spoken: Spoken, event: &Value) -> Result<Event, Miss> {
         let bytes = unhex(hex);
         match Frame::read(spoken, &bytes) {
             Ok(frame) if event["partial"] != true => {
-                if event["decoded"].is_object() {
-                    frame.is(&event["decoded"])?;
+                let decoded = &event["decoded"];
+                match decoded.is_object().then(|| frame.is(decoded)) {
+                    Some(Err(_)) if spoken == Spoken::Json => What::Cut,
+                    Some(Err(miss)) => return Err(miss),
+                    _ => What::Frame(frame),
                 }
-                What::Frame(frame)
+            }
+            Err(_) if spoken == Spoken::Json && event["decoded"].is_object() => {
+                What::Garbled(bytes)
             }
             _ => What::Bytes(bytes),
         }

@@ -30,6 +30,12 @@ pub(super) async fn replay(script: &Script) -> Check {
                 conn.wire.settle().await?;
                 conn.wire.say_broken(bytes).await;
             }
+            (End::Client, What::Garbled(bytes)) => {
+                conn.wire.settle().await?;
+                conn.wire.say_broken(bytes).await;
+                conn.end().await?;
+            }
+            (_, What::Cut) | (End::Server, What::Garbled(_)) => {}
             (End::Client, What::Close) => {
                 conn.wire.settle().await?;
                 // To wait for a running handler would be to miss the moment.

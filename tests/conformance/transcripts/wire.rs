@@ -124,7 +124,7 @@ impl Wire {
             if due.mtype == Mtype::REPLY {
                 self.open_calls = self.open_calls.saturating_sub(1);
             }
-            rules::same_frame(&came, &due)?;
+            rules::same_frame(self.spoken, &came, &due)?;
         }
         Ok(())
     }

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use teleport::proto::{Proto, RawProto};
+use teleport::proto::{JsonProto, PbProto, Proto, RawProto};
 
 /// The protocol of a peer, or of a recorded conversation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Spoken {
     /// The default one.
     #[default]
     Raw,
+    /// JSON objects.
+    Json,
+    /// Protobuf messages.
+    Pb,
 }
 
 impl Spoken {
@@ -18,6 +22,8 @@ impl Spoken {
     pub fn of(name: &str) -> Option<Self> {
         match name {
             "raw" => Some(Self::Raw),
+            "json" => Some(Self::Json),
+            "pb" => Some(Self::Pb),
             _ => None,
         }
     }
@@ -27,6 +33,8 @@ impl Spoken {
     pub fn proto(self) -> Arc<dyn Proto> {
         match self {
             Self::Raw => Arc::new(RawProto),
+            Self::Json => Arc::new(JsonProto),
+            Self::Pb => Arc::new(PbProto),
         }
     }
 
@@ -35,6 +43,8 @@ impl Spoken {
     pub fn counted(self, len: usize) -> usize {
         match self {
             Self::Raw => len,
+            // Their size field does not count itself.
+            Self::Json | Self::Pb => len.saturating_sub(4),
         }
     }
 }

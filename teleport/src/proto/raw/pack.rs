@@ -3,8 +3,10 @@ use bytes::{BufMut, BytesMut};
 use super::{MIN_PAYLOAD, PREFIX, VERSION};
 use crate::{
     message::Head,
-    proto::{Body, Env, Limits, Pack, ProtoError, ProtoErrorKind, Rollback},
-    xfer::{self, Scratch},
+    proto::{
+        Body, Env, Pack, ProtoError, Rollback,
+        framing::{self, pipe_len, size_field, text_len},
+    },
 };
 
 /// The writing side.
@@ -23,20 +25,19 @@ impl Pack for RawPack {
         let mut frame = Rollback::new(dst);
         if head.xfer.is_empty() {
             let body_len = body.len_hint().unwrap_or_default();
-            frame_size(&env.limits, fields.frame_len(body_len))?;
+            size_field(&env.limits, fields.frame_len(body_len))?;
             frame.buf().reserve(fields.frame_len(body_len));
             put_prefix(head, 0, fields.pipe, frame.buf());
             fields.put(head, frame.buf());
             body.write(frame.buf())?;
         } else {
-            let mut payload = BytesMut::new();
-            fields.put(head, &mut payload);
-            body.write(&mut payload)?;
             put_prefix(head, 0, fields.pipe, frame.buf());
-            let (filters, scratch) = (&env.filters, &mut Scratch::default());
-            xfer::pack_through(filters, head.xfer, &payload, frame.buf(), scratch)?;
+            framing::filter(env, head.xfer, &mut frame, |payload| {
+                fields.put(head, payload);
+                body.write(payload)
+            })?;
         }
-        let size = frame_size(&env.limits, frame.added())?;
+        let size = size_field(&env.limits, frame.added())?;
         frame.patch(&size.to_be_bytes());
         frame.keep();
         Ok(())
@@ -54,7 +55,7 @@ impl Pack for RawPack {
         }
         let mut write = || {
             let fields = Fields::of(head)?;
-            let size = frame_size(&env.limits, fields.frame_len(body_len))?;
+            let size = size_field(&env.limits, fields.frame_len(body_len))?;
             dst.reserve(fields.frame_len(0));
             put_prefix(head, size, fields.pipe, dst);
             fields.put(head, dst);
@@ -75,10 +76,10 @@ struct Fields {
 impl Fields {
     fn of(head: &Head<'_>) -> Result<Self, ProtoError> {
         Ok(Self {
-            seq: length("seq", head.seq)?,
-            uri: length("uri", head.uri)?,
-            meta: length("meta", head.meta)?,
-            pipe: u8::try_from(head.xfer.len()).map_err(|_| too_many(head.xfer.len()))?,
+            seq: text_len("seq", head.seq)?,
+            uri: text_len("uri", head.uri)?,
+            meta: text_len("meta", head.meta)?,
+            pipe: pipe_len(head.xfer)?,
         })
     }
 
@@ -110,39 +111,4 @@ fn put_prefix(head: &Head<'_>, size: u32, pipe: u8, dst: &mut BytesMut) {
     dst.put_u8(VERSION);
     dst.put_u8(pipe);
     dst.extend_from_slice(head.xfer);
-}
-
-fn length(name: &'static str, text: &[u8]) -> Result<u16, ProtoError> {
-    u16::try_from(text.len()).map_err(|_| too_long(name, text.len()))
-}
-
-/// The size field of a frame, when it may be so large.
-fn frame_size(limits: &Limits, len: usize) -> Result<u32, ProtoError> {
-    limits.check_message(len)?;
-    u32::try_from(len).map_err(|_| {
-        let text = format!(
-            "message of {len} bytes exceeds the {} that a frame can say",
-            u32::MAX
-        );
-        ProtoError::new(ProtoErrorKind::TooLarge, text)
-    })
-}
-
-#[cold]
-fn too_long(name: &str, len: usize) -> ProtoError {
-    ProtoError::new(
-        ProtoErrorKind::BadLength,
-        format!(
-            "{name} of {len} bytes exceeds the {} that its length field can say",
-            u16::MAX
-        ),
-    )
-}
-
-#[cold]
-fn too_many(len: usize) -> ProtoError {
-    ProtoError::new(
-        ProtoErrorKind::BadField,
-        format!("too many transfer filters: {len}, the limit is {}", u8::MAX),
-    )
 }

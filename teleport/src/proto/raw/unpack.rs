@@ -1,8 +1,8 @@
 use super::{MIN_PAYLOAD, PREFIX, VERSION};
 use crate::{
     message::{Frame, Head, Mtype},
-    proto::{Env, Limits, ProtoError, ProtoErrorKind, Unpack},
-    xfer::{self, Scratch},
+    proto::{Env, Limits, ProtoError, ProtoErrorKind, Unpack, framing},
+    xfer::Scratch,
 };
 
 /// The reading side; its buffers serve messages with filters only.
@@ -19,38 +19,21 @@ impl Unpack for RawUnpack {
         whole: bool,
     ) -> Result<Option<(Frame<'a>, usize)>, ProtoError> {
         let size = check_prefix(&env.limits, src)?;
-        let Some(frame) = size.and_then(|size| src.get(..size)) else {
-            return if whole {
-                Err(incomplete(src.len(), size))
-            } else {
-                Ok(None)
-            };
+        let Some(frame) = framing::cut(src, size, whole)? else {
+            return Ok(None);
         };
-        if whole && src.len() > frame.len() {
-            return Err(trailing(src.len() - frame.len(), frame.len()));
-        }
         let (ids, payload) = split_pipe(frame)?;
-        self.scratch.recycle();
-        let payload = if ids.is_empty() {
-            payload
-        } else {
-            let limit = env.limits.message;
-            xfer::unpack_through(&env.filters, ids, payload, limit, &mut self.scratch)?
-        };
+        let payload = framing::unfilter(env, ids, payload, &mut self.scratch)?;
         Ok(Some((parse(ids, payload)?, frame.len())))
     }
 
     fn frame_len(&self, src: &[u8]) -> Option<usize> {
-        src.first_chunk::<4>().map(|size| claimed(*size))
+        src.first_chunk::<4>().map(|size| framing::claimed(*size))
     }
 
     fn release(&mut self) {
         self.scratch.release();
     }
-}
-
-fn claimed(size: [u8; 4]) -> usize {
-    usize::try_from(u32::from_be_bytes(size)).unwrap_or(usize::MAX)
 }
 
 /// Checks as much of the first six bytes as is there, so that a stranger is told so at once, and
@@ -59,7 +42,7 @@ fn check_prefix(limits: &Limits, src: &[u8]) -> Result<Option<usize>, ProtoError
     let Some((&size, rest)) = src.split_first_chunk::<4>() else {
         return Ok(None);
     };
-    let size = claimed(size);
+    let size = framing::claimed(size);
     if size < PREFIX {
         return Err(too_small(size));
     }
@@ -75,10 +58,7 @@ fn check_prefix(limits: &Limits, src: &[u8]) -> Result<Option<usize>, ProtoError
         return Err(too_small(size));
     }
     if size < PREFIX + pipe {
-        return Err(ProtoError::new(
-            ProtoErrorKind::BadLength,
-            format!("{pipe} transfer filters run past the end of a frame of {size} bytes"),
-        ));
+        return Err(framing::filters_past_end(pipe, size));
     }
     Ok(Some(size))
 }
@@ -134,23 +114,6 @@ impl<'a> Rest<'a> {
         self.0 = rest;
         Ok(text)
     }
-}
-
-#[cold]
-fn incomplete(len: usize, size: Option<usize>) -> ProtoError {
-    let text = match size {
-        Some(size) => format!("{len} bytes of a frame of {size}"),
-        None => format!("{len} bytes of the 4 that tell the size of a frame"),
-    };
-    ProtoError::new(ProtoErrorKind::Incomplete, text)
-}
-
-#[cold]
-fn trailing(len: usize, size: usize) -> ProtoError {
-    ProtoError::new(
-        ProtoErrorKind::Trailing,
-        format!("{len} bytes behind the end of a frame of {size} bytes"),
-    )
 }
 
 #[cold]

@@ -2,9 +2,11 @@ use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, prelude::*};
 use teleport::{
     message::{Head, Mtype},
-    proto::{Body, Env, Limits, Proto, ProtoErrorKind, RawProto},
+    proto::{Body, Env, JsonProto, Limits, PbProto, Proto, ProtoErrorKind, RawProto},
 };
 use teleport_tests::fuzz;
+
+const PROTOS: [&dyn Proto; 3] = [&RawProto, &JsonProto, &PbProto];
 
 /// An owned message of any content.
 #[derive(Clone, Debug)]
@@ -30,8 +32,8 @@ impl Any {
         }
     }
 
-    fn pack(&self, dst: &mut BytesMut) {
-        let pack = RawProto.split().0;
+    fn pack(&self, proto: &dyn Proto, dst: &mut BytesMut) {
+        let pack = proto.split().0;
         pack.pack(&Env::default(), &self.head(), Body::Slice(&self.body), dst)
             .unwrap();
     }
@@ -74,11 +76,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn messages_go_there_and_back(message in message()) {
+    fn messages_go_there_and_back(message in message(), proto in 0..PROTOS.len()) {
         let mut wire = BytesMut::new();
-        message.pack(&mut wire);
+        message.pack(PROTOS[proto], &mut wire);
         let env = Env::default();
-        let mut unpack = RawProto.split().1;
+        let mut unpack = PROTOS[proto].split().1;
+        prop_assert_eq!(unpack.frame_len(&wire), Some(wire.len()));
         let (frame, used) = unpack.unpack(&env, &wire, true).unwrap().unwrap();
         prop_assert_eq!(used, wire.len());
         let head = frame.head;
@@ -89,10 +92,10 @@ proptest! {
     }
 
     #[test]
-    fn every_form_of_a_body_gives_the_same_frame(message in message()) {
+    fn every_form_of_a_body_gives_the_same_frame(message in message(), proto in 0..PROTOS.len()) {
         let mut expected = BytesMut::new();
-        message.pack(&mut expected);
-        let pack = RawProto.split().0;
+        message.pack(PROTOS[proto], &mut expected);
+        let pack = PROTOS[proto].split().0;
         let (env, head) = (Env::default(), message.head());
         let body = Bytes::from(message.body.clone());
         let mut wire = BytesMut::new();
@@ -125,15 +128,59 @@ proptest! {
         pipe in vec(prop_oneof![Just(b'g'), Just(b'm'), any::<u8>()], 0..4),
         payload in vec(any::<u8>(), 0..300),
     ) {
-        let size = u32::try_from(6 + pipe.len() + payload.len()).unwrap();
-        let mut frame = size.to_be_bytes().to_vec();
-        frame.extend_from_slice(b"r");
-        frame.push(u8::try_from(pipe.len()).unwrap());
-        frame.extend_from_slice(&pipe);
-        frame.extend_from_slice(&payload);
-        fuzz::raw_unpack(&frame);
+        let ids = u8::try_from(pipe.len()).unwrap();
+        let behind = [&[ids], &pipe[..], &payload].concat();
+        let size = |len: usize| u32::try_from(len).unwrap().to_be_bytes();
+        fuzz::raw_unpack(&[&size(5 + behind.len()), &b"r"[..], &behind].concat());
+        let frame = [&size(behind.len())[..], &behind].concat();
+        fuzz::json_unpack(&frame);
+        fuzz::pb_unpack(&frame);
+    }
+
+    #[test]
+    fn any_json_is_read_without_a_panic(
+        parts in vec(prop::sample::select(JSON_PARTS), 0..40),
+    ) {
+        let payload = parts.concat();
+        let size = u32::try_from(1 + payload.len()).unwrap().to_be_bytes();
+        fuzz::json_unpack(&[&size, &[0][..], payload.as_bytes()].concat());
     }
 }
+
+/// What JSON is made of, and what breaks it.
+const JSON_PARTS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\\\"",
+    "\\u",
+    "00e9",
+    "d83d",
+    "\\udc00",
+    "1",
+    "-",
+    ".5",
+    "e9",
+    "null",
+    "true",
+    " ",
+    "\n",
+    "\u{1}",
+    "\u{e9}",
+    "\"seq\":",
+    "\"mtype\":",
+    "\"uri\":",
+    "\"meta\":",
+    "\"body_codec\":",
+    "\"body\":",
+    "\"x\"",
+    "{\"seq\":\"A\",",
+];
 
 #[test]
 fn a_stream_gives_its_frames_at_every_split_point() {
@@ -153,14 +200,20 @@ fn a_stream_gives_its_frames_at_every_split_point() {
         xfer: xfer.to_vec(),
         body: body.into(),
     });
+    for proto in PROTOS {
+        gives_its_frames(proto, &messages);
+    }
+}
+
+fn gives_its_frames(proto: &dyn Proto, messages: &[Any]) {
     let mut stream = BytesMut::new();
     let mut ends = Vec::new();
-    for message in &messages {
-        message.pack(&mut stream);
+    for message in messages {
+        message.pack(proto, &mut stream);
         ends.push(stream.len());
     }
     let env = Env::default();
-    let mut unpack = RawProto.split().1;
+    let mut unpack = proto.split().1;
     for split in 0..=stream.len() {
         let (mut start, mut seen) = (0, 0);
         for end in [split, stream.len()] {
@@ -199,29 +252,29 @@ fn stacked_filters_stay_within_the_limit() {
         ..Head::default()
     };
     let mut bomb = BytesMut::new();
-    let zeros = vec![0; 4 << 20];
+    let blanks = vec![b' '; 4 << 20];
     let open = Env {
         limits: Limits::with_message(0),
         ..Env::default()
     };
     for depth in [1_usize, 2, 3, 50, 255] {
         let xfer = vec![b'g'; depth];
-        bomb.clear();
         let head = Head {
             xfer: &xfer,
             ..head
         };
         let body = if depth < 4 {
-            &zeros[..]
+            &blanks[..]
         } else {
-            &zeros[..200_000]
+            &blanks[..200_000]
         };
-        RawProto
-            .split()
-            .0
-            .pack(&open, &head, Body::Slice(body), &mut bomb)
-            .unwrap();
-        let error = RawProto.split().1.unpack(&env, &bomb, false).unwrap_err();
-        assert_eq!(error.kind(), ProtoErrorKind::TooLarge, "{error}");
+        for proto in PROTOS {
+            bomb.clear();
+            let (pack, mut unpack) = proto.split();
+            pack.pack(&open, &head, Body::Slice(body), &mut bomb)
+                .unwrap();
+            let error = unpack.unpack(&env, &bomb, false).unwrap_err();
+            assert_eq!(error.kind(), ProtoErrorKind::TooLarge, "{error}");
+        }
     }
 }

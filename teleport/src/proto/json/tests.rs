@@ -1,0 +1,250 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use bytes::BytesMut;
+
+use super::JsonProto;
+use crate::{
+    message::{Head, Mtype},
+    proto::{Body, Env, Limits, Proto, ProtoError, ProtoErrorKind},
+};
+
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(1 + payload.len()).unwrap();
+    [&size.to_be_bytes(), &[0][..], payload].concat()
+}
+
+type Read = (Vec<u8>, u8, Vec<u8>, Vec<u8>, u8, Vec<u8>);
+
+fn read(payload: &[u8]) -> Result<Read, ProtoError> {
+    let frame = frame(payload);
+    let mut unpack = JsonProto.split().1;
+    let read = unpack.unpack(&Env::default(), &frame, true)?;
+    let (read, used) = read.unwrap();
+    assert_eq!(used, frame.len());
+    let head = read.head;
+    Ok((
+        head.seq.to_vec(),
+        head.mtype.0,
+        head.uri.to_vec(),
+        head.meta.to_vec(),
+        head.body_codec,
+        read.body.to_vec(),
+    ))
+}
+
+#[track_caller]
+fn body(payload: &[u8], due: &[u8]) {
+    assert_eq!(read(payload).unwrap().5, due);
+}
+
+#[track_caller]
+fn refused(payload: &[u8], text: &str) {
+    let error = read(payload).unwrap_err();
+    assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn escapes_stand_where_json_wants_them_and_nowhere_else() {
+    let every: Vec<u8> = (0..=255).collect();
+    let head = Head {
+        seq: b"\"\\\n",
+        mtype: Mtype(255),
+        uri: b"/\x07\xff",
+        meta: b"k=\"",
+        body_codec: 200,
+        xfer: b"",
+    };
+    let mut wire = BytesMut::from(&b"before"[..]);
+    let pack = JsonProto.split().0;
+    pack.pack(&Env::default(), &head, Body::Slice(&every), &mut wire)
+        .unwrap();
+    let text = String::from_utf8_lossy(&wire[11..]);
+    assert!(
+        text.starts_with(r#"{"seq":"\"\\\n","mtype":255,"uri":"/\u0007"#),
+        "{text}"
+    );
+    assert!(text.contains(r#""meta":"k=\"","body_codec":200,"body":"\u0000"#));
+    for part in [
+        r#"\u0000\u0001\u0002"#,
+        r#"\u0008\t\n\u000b\u000c\r\u000e"#,
+        r##"\u001f !\"#"##,
+        r#"[\\]"#,
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(wire.ends_with(b"\xfe\xff\"}"));
+    let (seq, mtype, uri, meta, codec, body) = read(&wire[11..]).unwrap();
+    assert_eq!((&seq[..], mtype, &uri[..]), (head.seq, 255, head.uri));
+    assert_eq!((&meta[..], codec, body), (head.meta, 200, every));
+}
+
+#[test]
+fn every_form_of_a_string_and_of_any_other_body_is_read() {
+    body(
+        br#"{"body":"\u0041\u00e9\ud83d\ude00\/\b\f"}"#,
+        "A\u{e9}\u{1f600}/\x08\x0c".as_bytes(),
+    );
+    body(
+        br#"{"body":"\ud800x\udc00\ud800\ud800"}"#,
+        "\u{fffd}x\u{fffd}\u{fffd}\u{fffd}".as_bytes(),
+    );
+    body(b"{\"body\":\"a\nb\\\"\x00\xff\"}", b"a\nb\"\x00\xff");
+    body(br#"{"b\u006fdy":"x"}"#, b"x");
+    for bare in [
+        "15",
+        "-0",
+        "1.50",
+        "2e+9",
+        "true",
+        "false",
+        "{}",
+        "[]",
+        r#"{"x": [1, {"y":"]"}] }"#,
+        "[ ]",
+        "{ }",
+        "[[],{}]",
+    ] {
+        body(format!("{{\"body\": {bare} }}").as_bytes(), bare.as_bytes());
+    }
+    body(br#"{"body":null}"#, b"");
+    body(b"{}", b"");
+    body(b" { } \n", b"");
+    let (seq, _, uri, ..) = read(br#"{"seq":12,"uri":null}"#).unwrap();
+    assert_eq!((&seq[..], &uri[..]), (&b"12"[..], &b""[..]));
+}
+
+#[test]
+fn the_first_of_fields_that_come_again_counts() {
+    let (seq, mtype, ..) =
+        read(br#"{"mtype":1,"seq":"A","mtype":{"x":[]},"seq":7,"mtype":300}"#).unwrap();
+    assert_eq!((&seq[..], mtype), (&b"A"[..], 1));
+}
+
+#[test]
+fn what_is_no_message_is_refused_and_named() {
+    refused(
+        b"",
+        "the JSON of the message ends where an object should be, or within it",
+    );
+    refused(
+        b"[1]",
+        r#"the JSON of the message has "[1]" at byte 0 in place of an object"#,
+    );
+    refused(
+        br#"{"body":"abc"#,
+        "the JSON of the message ends where a string should be, or within it",
+    );
+    refused(
+        br#"{"body":"abc\"#,
+        "the JSON of the message ends where a string should be, or within it",
+    );
+    refused(
+        br#"{"body":"abc\""#,
+        "the JSON of the message ends where a string should be, or within it",
+    );
+    refused(
+        br#"{"a":1"#,
+        "the JSON of the message ends where a comma or a closing brace should be, or within it",
+    );
+    refused(
+        br#"{"a":"#,
+        "the JSON of the message ends where a value should be, or within it",
+    );
+    refused(
+        br#"{"a":1,}"#,
+        r#"the JSON of the message has "}" at byte 7 in place of a string"#,
+    );
+    refused(
+        br#"{"a":[1,]}"#,
+        r#"the JSON of the message has "]}" at byte 8 in place of a value"#,
+    );
+    refused(
+        br#"{"a":[1}"#,
+        r#"the JSON of the message has "}" at byte 7 in place of a comma or a closing bracket"#,
+    );
+    refused(
+        br#"{"a":{"b"}}"#,
+        r#"the JSON of the message has "}}" at byte 9 in place of a colon"#,
+    );
+    refused(
+        br#"{"a":tru}"#,
+        r#"the JSON of the message has "tru}" at byte 5 in place of a value"#,
+    );
+    refused(
+        br#"{"a":01}"#,
+        r#"the JSON of the message has "1}" at byte 6 in place of a comma or a closing brace"#,
+    );
+    refused(
+        br#"{"a":1.}"#,
+        r#"the JSON of the message has "1.}" at byte 5 in place of a value"#,
+    );
+    refused(
+        br#"{"a":1} x"#,
+        r#"the JSON of the message has "x" at byte 8 in place of the end"#,
+    );
+    refused(
+        br#"{"body":"a\x00b"}"#,
+        r#"body has an escape that JSON does not know: "\\x00b""#,
+    );
+    refused(
+        br#"{"body":"a\u00"}"#,
+        r#"body has an escape that JSON does not know: "\\u00""#,
+    );
+    refused(
+        br#"{"body":"a\u+123"}"#,
+        r#"body has an escape that JSON does not know: "\\u+123""#,
+    );
+    refused(
+        br#"{"mtype":257}"#,
+        r#"mtype is "257", not a number from 0 to 255"#,
+    );
+    refused(
+        br#"{"mtype":-1}"#,
+        r#"mtype is "-1", not a number from 0 to 255"#,
+    );
+    refused(
+        br#"{"mtype":1.9}"#,
+        r#"mtype is "1.9", not a number from 0 to 255"#,
+    );
+    refused(
+        br#"{"mtype":"1"}"#,
+        r#"mtype is "\"1\"", not a number from 0 to 255"#,
+    );
+    refused(br#"{"uri":["/a"]}"#, r#"uri is "[\"/a\"]", not a string"#);
+}
+
+#[test]
+fn values_nest_as_deep_as_may_be_and_no_deeper() {
+    let nested = |depth: usize| {
+        let inner = [vec![b'['; depth], vec![b']'; depth]].concat();
+        [b"{\"x\":", &inner[..], b"}"].concat()
+    };
+    body(&nested(128), b"");
+    refused(
+        &nested(129),
+        "the JSON of the message nests deeper than 128 values",
+    );
+    refused(
+        &vec![b'{'; 1 << 20],
+        "the JSON of the message has \"{{{{{{{{{{{{{{{{{{{{{{{{\" at byte 1 in place of a string",
+    );
+}
+
+#[test]
+fn no_room_is_made_for_escapes_that_outgrow_the_limit() {
+    let env = Env {
+        limits: Limits::with_message(2000),
+        ..Env::default()
+    };
+    let mut wire = BytesMut::new();
+    let pack = JsonProto.split().0;
+    let body = [0_u8; 1900];
+    let error = pack.pack(&env, &Head::default(), Body::Slice(&body), &mut wire);
+    assert_eq!(error.unwrap_err().kind(), ProtoErrorKind::TooLarge);
+    assert!(wire.is_empty() && wire.capacity() < 6 * 1900);
+}
