@@ -123,7 +123,9 @@ pub trait Plugin: Send + Sync + 'static {
 
     /// Runs before a REPLY is written, also one that carries an error;
     /// [`call_uri`](WriteCtx::call_uri) says what it answers. An error is logged; the reply goes
-    /// out.
+    /// out. A reply that turns a call away for lack of room, or stands in for one that could not be
+    /// sent or whose handler was cancelled, waits for nobody: a hook that is not ready at once is
+    /// left out of it.
     fn pre_write_reply<'a>(&'a self, _ctx: &'a mut WriteCtx) -> Hook<'a> {
         Hook::OK
     }
@@ -151,7 +153,8 @@ pub trait Plugin: Send + Sync + 'static {
     }
 
     /// Runs when the head of a CALL was read, before routing; may change its uri, and so its
-    /// route. An error becomes the reply.
+    /// route. An error becomes the reply. A call that is turned away for lack of room does not wait
+    /// for it.
     fn post_read_call_header<'a>(&'a self, _ctx: &'a mut ReadCtx) -> Hook<'a> {
         Hook::OK
     }

@@ -3,5 +3,8 @@
 pub mod auth;
 pub mod heartbeat;
 mod ignore_case;
+#[cfg(feature = "secure")]
+#[cfg_attr(docsrs, doc(cfg(feature = "secure")))]
+pub mod secure;
 
 pub use ignore_case::IgnoreCase;

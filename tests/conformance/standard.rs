@@ -382,14 +382,12 @@ fn what_is_not_built_is_refused() {
     for args in [
         &["--ws", "/ws", "--sub", "json"][..],
         &["--sub", "pb"],
-        &["--auth", "text"],
         &["--context-age", "200ms"],
         &["--session-age", "700ms"],
-        &["--pong"],
         &["--secure", "cipherkey1234567"],
         &["--bind"],
         &["--proxy", "127.0.0.1:1"],
-        &["dial", "127.0.0.1:1", "--auth", "text"],
+        &["dial", "127.0.0.1:1", "--bind"],
     ] {
         let output = refused(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
@@ -414,4 +412,26 @@ fn a_signal_ends_the_server_in_order() {
         .status();
     assert!(killed.unwrap().success());
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_program_wants_and_says_a_text_and_answers_heartbeats() {
+    let mut server = Program::start(&["--auth", "secret", "--pong"]);
+    let address = server.line();
+    let mut client = Program::start(&["dial", &address, "--auth", "secret"]);
+    for call in [
+        json!({"uri": "/heartbeat?hb_=5"}),
+        json!({"uri": "/heartbeat?hb_=bad"}),
+    ] {
+        assert_eq!(client.call(&call), json!({"result": null}));
+    }
+    let refused = program(&["dial", &address, "--auth", "wrong"]).output();
+    let refused = refused.unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert!(text.contains("403 auth fail: auth fail detail"), "{text}");
+    // Without a text the connection is there, and its first call is refused.
+    let mut silent = Program::start(&["dial", &address]);
+    let answer = silent.call(&json!({"uri": "/math/add", "arg": [1]}));
+    assert_eq!(answer["error"]["code"], 401);
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use teleport_tests::vectors::{Check, Miss, Tally, root};
 
 mod client;
+mod lives;
 mod notices;
 mod pair;
 mod results;

@@ -21,6 +21,7 @@ mod plugin_sets;
 mod progress;
 mod reply_hooks;
 mod routes;
+mod sealed;
 mod shutdown;
 mod socket;
 mod writes;

@@ -129,7 +129,8 @@ pub fn framed(filters: &[u8], payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn unescaped(text: &str) -> String {
+/// A text of metadata, its escapes undone.
+pub fn unescaped(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -150,9 +151,11 @@ fn unescaped(text: &str) -> String {
 
 /// Reads a frame without filters; `None` at the end of the stream.
 pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<RawFrame>> {
-    let Some(bytes) = read_bytes(stream).await? else {
-        return Ok(None);
-    };
+    Ok(read_bytes(stream).await?.map(|bytes| parse_frame(&bytes)))
+}
+
+/// Takes a whole frame without filters apart.
+pub fn parse_frame(bytes: &[u8]) -> RawFrame {
     assert_eq!(bytes[4], b'r', "the version byte");
     assert_eq!(bytes[5], 0, "no filters");
     let mut rest = &bytes[6..];
@@ -176,7 +179,7 @@ pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Opt
     };
     let (uri, meta) = (long(), long());
     let codec = text(1)[0];
-    Ok(Some(RawFrame {
+    RawFrame {
         seq,
         mtype,
         uri,
@@ -184,7 +187,7 @@ pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Opt
         codec,
         body: rest.to_vec(),
         filters: Vec::new(),
-    }))
+    }
 }
 
 /// Reads the bytes of a whole frame; `None` at the end of the stream.

@@ -5,6 +5,7 @@ pub mod counting;
 pub mod frames;
 pub mod fuzz;
 pub mod logs;
+pub mod middle;
 pub mod pair;
 pub mod standard;
 pub mod vectors;

@@ -4,8 +4,11 @@
 //! `conformance-peer` is made of it too.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use teleport::plugins::auth::{Launch, Verify, constant_time_eq};
+use teleport::plugins::heartbeat::{Ping, Pong};
 use teleport::{
     Error, Peer, PeerBuilder, Plugin, Rerror, Session, UnknownCallCtx, UnknownPushCtx, WriteCtx,
     codec::Raw, plugins::IgnoreCase,
@@ -32,6 +35,21 @@ pub struct Options {
     pub ignore_case: bool,
     /// The largest message in bytes, if not the usual one.
     pub limit: Option<usize>,
+    /// The text that the server wants before anything else, and the client says.
+    pub auth: Option<String>,
+    /// Answer heartbeats.
+    pub pong: bool,
+    /// Send heartbeats.
+    pub ping: Option<Beats>,
+}
+
+/// The heartbeats that a peer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beats {
+    /// The rate in seconds.
+    pub rate: u64,
+    /// By call, or by push.
+    pub by_call: bool,
 }
 
 /// The pushes that the handlers of a standard peer were given, in order. Clones are the same list.
@@ -75,7 +93,15 @@ impl Notes {
 ///
 /// The options do not fit together.
 pub fn server(options: &Options, notes: &Notes) -> Result<Peer, Error> {
-    let peer = builder(options).build()?;
+    let mut builder = builder(options);
+    if let Some(wanted) = options.auth.clone() {
+        let verify = Verify::new(move |_, text| match constant_time_eq(text, &wanted) {
+            true => Ok(()),
+            false => Err(Rerror::new(403, "auth fail", "auth fail detail")),
+        });
+        builder = builder.plugin(verify);
+    }
+    let peer = builder.build()?;
     if options.unknown {
         set_unknown(&peer, notes)?;
     } else {
@@ -94,7 +120,11 @@ pub fn client(
     notes: &Notes,
     extend: impl FnOnce(PeerBuilder) -> PeerBuilder,
 ) -> Result<Peer, Error> {
-    let peer = extend(builder(options)).build()?;
+    let mut builder = extend(builder(options));
+    if let Some(text) = &options.auth {
+        builder = builder.plugin(Launch::new(text));
+    }
+    let peer = builder.build()?;
     if options.unknown {
         set_unknown(&peer, notes)?;
     } else {
@@ -113,6 +143,16 @@ fn builder(options: &Options) -> PeerBuilder {
     }
     if options.push_after_call {
         builder = builder.plugin(PushAfterCall);
+    }
+    if options.pong {
+        builder = builder.plugin(Pong::new());
+    }
+    if let Some(Beats { rate, by_call }) = options.ping {
+        let rate = Duration::from_secs(rate);
+        builder = builder.plugin(match by_call {
+            true => Ping::by_call(rate),
+            false => Ping::by_push(rate),
+        });
     }
     builder
 }

@@ -100,6 +100,10 @@ impl Answered {
         }
     }
 
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
     /// A call whose context is lost.
     pub(crate) fn lost(uri: Uri) -> Self {
         Self { uri, swap: None }
@@ -150,7 +154,8 @@ impl WriteCtx {
 
     /// Data of this message's own. A REPLY has that of its call: what the hooks and the handler of
     /// the call put in is here, unless the handler panicked. Else it starts as a copy of the
-    /// session's.
+    /// session's. What is put in before a CALL is written is there again for the hooks that read
+    /// its reply.
     pub fn swap(&mut self) -> &mut Swap {
         let session = &self.session;
         self.swap
@@ -167,6 +172,10 @@ impl WriteCtx {
     pub fn set_body(&mut self, codec: u8, body: impl Into<Bytes>) {
         self.header.body_codec = codec;
         self.body = body.into();
+    }
+
+    pub(crate) fn own_swap(&self) -> Option<&Swap> {
+        self.swap.as_deref()
     }
 
     pub(crate) fn parts(&self) -> (&Header, &Bytes) {

@@ -75,11 +75,16 @@ impl Received {
         }
     }
 
-    /// Data of this message's own. It starts as a copy of the session's.
+    /// Data of this message's own. It starts as a copy of the session's; a REPLY has that of its
+    /// call, as the hooks before the call was written left it.
     pub fn swap(&mut self) -> &mut Swap {
         let session = &self.session;
         self.swap
             .get_or_insert_with(|| Box::new(Swap::clone(&session.swap())))
+    }
+
+    pub(crate) fn set_swap(&mut self, swap: Option<Box<Swap>>) {
+        self.swap = swap;
     }
 
     pub(crate) fn take_swap(&mut self) -> Option<Box<Swap>> {

@@ -15,6 +15,11 @@ pub const REPLY_ERROR: &str = "X-Reply-Error";
 pub const REAL_IP: &str = "X-Real-IP";
 /// The key under which a call names the codec that it wants its reply in, as a decimal id.
 pub const ACCEPT_BODY_CODEC: &str = "X-Accept-Body-Codec";
+/// The key under which a message says, by `true`, that its query and body are encrypted, and under
+/// which a sender asks for it; see the secure plugin.
+pub const SECURE: &str = "X-Secure";
+/// The key under which a call says, by `true` or `false`, whether its reply is to be encrypted.
+pub const ACCEPT_SECURE: &str = "X-Accept-Secure";
 /// The key under which error 503 says that the call was not run, so that it may be made again
 /// elsewhere, whatever it does. The value is `true`.
 pub const NOT_RUN: &str = "X-Not-Run";

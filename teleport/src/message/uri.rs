@@ -161,11 +161,20 @@ impl Uri {
     /// Adds a query parameter. All parameters are sorted by key and encoded anew; those that
     /// cannot be read are lost.
     pub fn add_query(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
-        let mut pairs: Vec<_> = self.query_pairs().collect();
-        pairs.push((key.as_ref(), value.as_ref()));
-        pairs.sort_by_key(|(key, _)| *key);
-        let query = escape::form_encode(&pairs);
+        let added = (key.as_ref(), value.as_ref());
+        let query = form_query(self.query_pairs().chain([added]).collect());
         self.change(|parts| parts.raw_query = query);
+    }
+
+    /// Keeps those query parameters that `keep` says yes to. All are sorted by key and encoded anew;
+    /// those that cannot be read are lost.
+    pub fn retain_query(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        let kept = self.query_pairs().filter(|(key, value)| keep(key, value));
+        let query = form_query(kept.collect());
+        self.change(|parts| {
+            parts.raw_query = query;
+            parts.force_query = false;
+        });
     }
 
     /// Takes the text apart and writes it anew with proper escapes. One that is not valid becomes
@@ -206,6 +215,11 @@ impl Uri {
         self.query
             .get_or_init(|| Box::new(escape::parse_query(self.raw_query())))
     }
+}
+
+fn form_query(mut pairs: Vec<(&[u8], &[u8])>) -> Vec<u8> {
+    pairs.sort_by_key(|(key, _)| *key);
+    escape::form_encode(&pairs)
 }
 
 /// Returns `raw` when it is a path that needs no parsing: a slash, then only letters, digits,

@@ -12,10 +12,12 @@ use bytes::{Bytes, BytesMut};
 use super::inner::{Inner, Payload, Running};
 use super::log::Record;
 use super::outbound::When;
+use super::slow;
 use crate::codec;
-use crate::context::CallCtx;
+use crate::context::{Answered, CallCtx, ReadCtx};
 use crate::error::{Error, ErrorKind};
-use crate::message::{Head, Meta, Mtype, Seq, meta};
+use crate::message::{Head, Meta, Mtype, Seq, Uri, meta};
+use crate::plugin::FlatHooks;
 use crate::private::ReplyBody;
 use crate::rerror::Rerror;
 use crate::router::handler::CallOutcome;
@@ -96,9 +98,26 @@ impl Answer {
     /// whatever is in it, for a task that waits would take more. The read loop sees to a bound.
     /// `for_good` tells the caller that it may call elsewhere.
     pub(super) fn turn_away(mut self, inner: &Arc<Inner>, rerror: &Rerror, for_good: bool) {
+        self.set_turned_away(for_good);
+        self.refuse(inner, rerror);
+    }
+
+    pub(super) fn set_turned_away(&mut self, for_good: bool) {
         self.past_mark = true;
         self.for_good = for_good;
-        self.refuse(inner, rerror);
+    }
+
+    /// Whether the reply is queued beyond the hard mark too.
+    pub(super) fn is_past_mark(&self) -> bool {
+        self.past_mark
+    }
+
+    /// Puts an error into the metadata of this reply.
+    pub(super) fn set_error(&self, rerror: &Rerror, meta: &mut Meta) {
+        rerror.set_meta(meta);
+        if self.for_good {
+            meta.add(meta::NOT_RUN, "true");
+        }
     }
 
     pub(super) fn log(&mut self, inner: &Inner, error: Option<&Rerror>) {
@@ -139,10 +158,7 @@ impl Answer {
 
     fn send_error(&mut self, inner: &Arc<Inner>, ctx: Option<&CallCtx>, rerror: &Rerror) {
         let mut meta = ctx.map(|ctx| ctx.reply_meta().clone()).unwrap_or_default();
-        rerror.set_meta(&mut meta);
-        if self.for_good {
-            meta.add(meta::NOT_RUN, "true");
-        }
+        self.set_error(rerror, &mut meta);
         let draft = Draft {
             meta: Some(&meta),
             codec: codec::NONE,
@@ -291,7 +307,7 @@ fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 }
 
 #[cold]
-fn lost(inner: &Inner, seq: &Seq) {
+pub(super) fn lost(inner: &Inner, seq: &Seq) {
     inner.count_lost_reply();
     tracing::warn!(remote = %inner.remote, %seq, "a reply was lost: the connection is closed");
 }
@@ -311,6 +327,8 @@ fn unencodable(error: &Error) -> Rerror {
 pub(super) struct Owed {
     running: Running,
     answer: Option<Answer>,
+    /// The reply hooks, and the uri of the call, for an end that nobody planned.
+    hooks: Option<(FlatHooks, Uri)>,
 }
 
 impl Owed {
@@ -318,7 +336,15 @@ impl Owed {
         Self {
             running,
             answer: Some(answer),
+            hooks: None,
         }
+    }
+
+    /// Sees to it that the reply hooks of the call see the reply whatever becomes of it.
+    pub(super) fn tell(&mut self, hooks: &FlatHooks, ctx: &ReadCtx) {
+        self.hooks = hooks
+            .any(slow::REPLY_HOOKS)
+            .then(|| (hooks.clone(), ctx.uri().clone()));
     }
 
     pub(super) fn settle(mut self, (ctx, result): CallOutcome) {
@@ -340,7 +366,13 @@ impl Drop for Owed {
     fn drop(&mut self) {
         if let Some(answer) = self.answer.take() {
             let rerror = Rerror::internal("the handler was cancelled before it was done");
-            answer.refuse(&self.running.session().0, &rerror);
+            let inner = &self.running.session().0;
+            match self.hooks.take() {
+                None => answer.refuse(inner, &rerror),
+                Some((hooks, uri)) => {
+                    slow::refuse(inner, &hooks, answer, Answered::lost(uri), &rerror);
+                }
+            }
         }
     }
 }

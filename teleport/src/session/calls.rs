@@ -15,6 +15,7 @@ use super::scratch;
 use crate::lock;
 use crate::message::{Meta, Seq, seq::counter_of};
 use crate::rerror::Rerror;
+use crate::swap::Swap;
 use crate::xfer::XferPipe;
 
 /// The table never has more slots than this; more calls go into the map.
@@ -129,6 +130,8 @@ struct Slot {
     deadline: Option<Instant>,
     /// The call is over, though no reply came: past its deadline, or cancelled.
     mark: Option<Ended>,
+    /// What plugins left in the call's own data, for those that see the reply.
+    swap: Option<Box<Swap>>,
     /// The reply is here, though plugins still look at it.
     claimed: bool,
 }
@@ -142,6 +145,7 @@ impl Default for Slot {
             spare: Vec::new(),
             deadline: None,
             mark: None,
+            swap: None,
             claimed: false,
         }
     }
@@ -157,6 +161,7 @@ impl Slot {
 
     fn vacate(&mut self) {
         (self.counter, self.waker, self.deadline, self.reply) = (FREE, None, None, None);
+        self.swap = None;
     }
 
     /// Whether a call of this slot still waits for its reply.
@@ -185,6 +190,19 @@ impl State {
                     .filter(|slot| slot.counter == *counter)
             }
             Key::Text(seq) => self.side.get_mut(seq),
+        }
+    }
+
+    /// The slot of the call with this sequence text.
+    #[inline]
+    fn slot_of(&mut self, seq: &[u8]) -> Option<&mut Slot> {
+        let by_counter = counter_of(seq)
+            .map(Key::Counter)
+            .filter(|key| self.slot(key).is_some());
+        match &by_counter {
+            Some(key) => self.slot(key),
+            None if self.side.is_empty() => None,
+            None => self.side.get_mut(&Seq::from(seq)),
         }
     }
 
@@ -328,16 +346,8 @@ impl Calls {
         seq: &[u8],
         make: impl FnOnce(Vec<u8>) -> ReplyIn,
     ) -> Option<Option<Waker>> {
-        let counter = counter_of(seq);
         let mut state = lock(&self.state);
-        let by_counter = counter
-            .map(Key::Counter)
-            .filter(|key| state.slot(key).is_some());
-        let slot = match &by_counter {
-            Some(key) => state.slot(key),
-            None if state.side.is_empty() => None,
-            None => state.side.get_mut(&Seq::from(seq)),
-        }?;
+        let slot = state.slot_of(seq)?;
         if slot.reply.is_some() || slot.mark.is_some() {
             return None;
         }
@@ -347,6 +357,18 @@ impl Calls {
         }
         slot.reply = Some(make(spare));
         Some(slot.waker.take())
+    }
+
+    /// Keeps what plugins left in a call's own data.
+    pub(super) fn keep_swap(&self, key: &Key, swap: Swap) {
+        if let Some(slot) = lock(&self.state).slot(key) {
+            slot.swap = Some(Box::new(swap));
+        }
+    }
+
+    /// Gives what plugins left in the own data of the call that a reply answers, once.
+    pub(super) fn take_swap(&self, seq: &[u8]) -> Option<Box<Swap>> {
+        lock(&self.state).slot_of(seq)?.swap.take()
     }
 
     /// Looks for the reply of a call; the call is over when this is ready.

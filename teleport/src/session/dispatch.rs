@@ -207,7 +207,12 @@ impl Dispatch<'_> {
                     "the other end calls, but does not read the replies".to_owned(),
                 ));
             }
-            answer.turn_away(self.inner, &turned.rerror, turned.for_good);
+            if self.tables.hooks.any(EARLY_CALL.union(slow::REPLY_HOOKS)) {
+                let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+                slow::turn_away(job, answer, self.inner, turned.rerror, turned.for_good);
+            } else {
+                answer.turn_away(self.inner, &turned.rerror, turned.for_good);
+            }
             return Ok(());
         }
         if self.tables.hooks.any(EARLY_CALL) {
@@ -302,6 +307,10 @@ impl Dispatch<'_> {
     fn push(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
         let record = self.record(Kind::PushHandle, head, size, body);
         if let Some(turned) = self.overload() {
+            if self.tables.hooks.any(EARLY_PUSH) {
+                let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+                slow::drop_push(job, self.inner);
+            }
             push_done(self.inner, record, head.uri, Some(&turned.rerror));
             return Ok(());
         }
@@ -377,7 +386,9 @@ impl Dispatch<'_> {
             if !self.inner.is_untroubled() {
                 self.count_accepted();
             }
-            let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
+            let mut received = self.received(head, size);
+            received.set_swap(self.inner.calls.take_swap(head.seq));
+            let job = slow::Job::new(received, body.to_bytes(), self.tables);
             slow::start(slow::reply(job, self.inner));
             return;
         }

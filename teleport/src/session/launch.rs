@@ -345,18 +345,20 @@ async fn launch_slow(
     let tables = inner.shared.router().tables();
     let hooks = &tables.hooks;
     let mut write = WriteCtx::new(session.clone(), header, body);
+    // Room comes first: what a hook made of the message is to leave at once.
     let ready = async {
-        hooks
-            .run(Hooks::PRE_WRITE_CALL, &mut write, |p, c| {
-                p.pre_write_call(c)
-            })
-            .await
-            .map_err(Error::refused)?;
-        wait_for_room(inner).await
+        wait_for_room(inner).await?;
+        let run = hooks.run(Hooks::PRE_WRITE_CALL, &mut write, |p, c| {
+            p.pre_write_call(c)
+        });
+        run.await.map_err(Error::refused)
     };
     within(timeout, deadline, ready).await?;
     let (header, body) = write.parts();
     let (mut waiting, _) = take_in(inner, &header.seq, None, timeout, deadline)?;
+    if let (Some(key), Some(swap)) = (&waiting.key, write.own_swap()) {
+        inner.calls.keep_swap(key, swap.clone());
+    }
     let style = inner.shared.log_style();
     header.with_head(|head| {
         let mut record =

@@ -266,13 +266,14 @@ pub(super) async fn send_slow(
     let tables = inner.shared.router().tables();
     let hooks = &tables.hooks;
     let mut write = WriteCtx::new(session.clone(), parts.header_on(inner), parts.body.clone());
+    // Room comes first: what a hook made of the message is to leave at once.
+    wait_for_room(inner).await?;
     hooks
         .run(Hooks::PRE_WRITE_PUSH, &mut write, |p, c| {
             p.pre_write_push(c)
         })
         .await
         .map_err(Error::refused)?;
-    wait_for_room(inner).await?;
     let (header, body) = write.parts();
     let style = inner.shared.log_style();
     let put = header.with_head(|head| {

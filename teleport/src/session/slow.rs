@@ -4,12 +4,12 @@
 //! message stands; one that is not ready moves into a task of its own.
 
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use super::answer::{Answer, Owed, deliver};
+use super::answer::{Answer, Owed, deliver, lost};
 use super::calls::{ReplyBytes, ReplyIn};
 use super::dispatch::{invalid_uri, no_codec, not_found, push_done, stray};
 use super::inner::{Inner, Payload};
@@ -60,12 +60,13 @@ pub(super) fn call(job: Job, answer: Answer, inner: &Arc<Inner>) -> BoxFuture<'s
     let inner = Arc::clone(inner);
     Box::pin(async move {
         let Job { mut ctx, tables } = job;
+        let hooks = &tables.hooks;
+        owed.tell(hooks, &ctx);
         if !read_on(&inner, &tables, &ctx).await {
             // The connection ends; there is nobody to answer.
             drop(owed.answer());
             return;
         }
-        let hooks = &tables.hooks;
         let checked = hooks.run(Hooks::POST_READ_CALL_HEADER, &mut ctx, |p, c| {
             p.post_read_call_header(c)
         });
@@ -103,6 +104,7 @@ async fn handle_call(
     owed: &mut Owed,
 ) {
     let hooks = &entry.hooks;
+    owed.tell(hooks, &ctx);
     let checked = hooks.run(Hooks::PRE_READ_CALL_BODY, &mut ctx, |p, c| {
         p.pre_read_call_body(c)
     });
@@ -213,22 +215,19 @@ async fn reply_result(
         }
         return;
     };
+    if inner.is_aborted() {
+        // Perhaps by a hook that found the call forged; then no plugin is to see or make a reply.
+        lost(inner, answer.seq());
+        return;
+    }
     let (codec, body, error) = match result {
         Ok(body) => encode(inner, ctx, body),
         Err(rerror) => (codec::NONE, Bytes::new(), Some(rerror)),
     };
-    let mut meta = ctx.map(|ctx| ctx.reply_meta().clone()).unwrap_or_default();
-    if let Some(rerror) = &error {
-        rerror.set_meta(&mut meta);
-    }
-    let header = Header {
-        seq: answer.seq().clone(),
-        mtype: Mtype::REPLY,
-        uri: Uri::default(),
-        meta,
-        body_codec: codec,
-        xfer: answer.pipe(ctx.map_or(&[], |ctx| ctx.added_xfer().ids())),
-    };
+    let uri = call.uri().clone();
+    let meta = ctx.map(|ctx| ctx.reply_meta().clone()).unwrap_or_default();
+    let pipe = answer.pipe(ctx.map_or(&[], |ctx| ctx.added_xfer().ids()));
+    let header = header(&answer, meta, error.as_ref(), codec, pipe);
     let session = super::Session(Arc::clone(inner));
     let mut write = WriteCtx::new(session, header, body).answering(call);
     let run = hooks.run(Hooks::PRE_WRITE_REPLY, &mut write, |p, c| {
@@ -248,8 +247,9 @@ async fn reply_result(
             }
         }
         Err(failed) => {
+            // The hooks see what goes out in its place too.
             let rerror = Rerror::internal(failed.chain());
-            answer.send(inner, None, Err(rerror));
+            refuse(inner, hooks, answer, Answered::lost(uri), &rerror);
             return;
         }
     }
@@ -263,6 +263,122 @@ async fn reply_result(
     });
     if let Err(rerror) = run.await {
         tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after a reply");
+    }
+}
+
+fn header(
+    answer: &Answer,
+    mut meta: Meta,
+    error: Option<&Rerror>,
+    body_codec: u8,
+    xfer: XferPipe,
+) -> Header {
+    if let Some(rerror) = error {
+        answer.set_error(rerror, &mut meta);
+    }
+    Header {
+        seq: answer.seq().clone(),
+        mtype: Mtype::REPLY,
+        uri: Uri::default(),
+        meta,
+        body_codec,
+        xfer,
+    }
+}
+
+/// Turns a call away that nobody has looked at. Its header hooks see it, and what they refuse is
+/// refused in their words.
+#[cold]
+pub(super) fn turn_away(
+    job: Job,
+    mut answer: Answer,
+    inner: &Arc<Inner>,
+    rerror: Rerror,
+    for_good: bool,
+) {
+    let Job { mut ctx, tables } = job;
+    let hooks = &tables.hooks;
+    let looked = at_once(async {
+        if !read_on(inner, &tables, &ctx).await {
+            return None;
+        }
+        let checked = hooks.run(Hooks::POST_READ_CALL_HEADER, &mut ctx, |p, c| {
+            p.post_read_call_header(c)
+        });
+        Some(checked.await.err())
+    });
+    let refused = match looked {
+        Some(None) => return,
+        Some(Some(refused)) => refused,
+        None => None,
+    };
+    answer.set_turned_away(for_good && refused.is_none());
+    let call = Answered::new(&mut ctx);
+    refuse(inner, hooks, answer, call, &refused.unwrap_or(rerror));
+}
+
+/// Shows a push that is dropped to its header hooks.
+#[cold]
+pub(super) fn drop_push(job: Job, inner: &Arc<Inner>) {
+    let Job { mut ctx, tables } = job;
+    at_once(async {
+        if read_on(inner, &tables, &ctx).await {
+            let run = tables
+                .hooks
+                .run(Hooks::POST_READ_PUSH_HEADER, &mut ctx, |p, c| {
+                    p.post_read_push_header(c)
+                });
+            // It is dropped already, whatever they say.
+            let _ = run.await;
+        }
+    });
+}
+
+/// Answers with an error without waiting for anything: a hook that is not ready is left out.
+#[cold]
+pub(super) fn refuse(
+    inner: &Arc<Inner>,
+    hooks: &FlatHooks,
+    mut answer: Answer,
+    call: Answered,
+    rerror: &Rerror,
+) {
+    if inner.is_aborted() {
+        lost(inner, answer.seq());
+        return;
+    }
+    let header = header(
+        &answer,
+        Meta::new(),
+        Some(rerror),
+        codec::NONE,
+        answer.pipe(&[]),
+    );
+    let session = super::Session(Arc::clone(inner));
+    let mut write = WriteCtx::new(session, header, Bytes::new()).answering(call);
+    let before = at_once(hooks.run(Hooks::PRE_WRITE_REPLY, &mut write, |p, c| {
+        p.pre_write_reply(c)
+    }));
+    if !matches!(before, Some(Ok(()))) {
+        tracing::warn!(remote = %inner.remote, "a plugin failed, or would wait, before an error reply");
+    }
+    let (header, body) = write.parts();
+    match header.with_head(|head| deliver(inner, head, Payload::Bytes(body), answer.is_past_mark()))
+    {
+        Ok(_) => answer.log(inner, Some(rerror)),
+        Err(_) => return answer.refuse(inner, rerror),
+    }
+    at_once(hooks.run(Hooks::POST_WRITE_REPLY, &mut write, |p, c| {
+        p.post_write_reply(c)
+    }));
+}
+
+/// Polls a future once; what is not ready then is dropped.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut cx = Context::from_waker(Waker::noop());
+    match std::pin::pin!(future).poll(&mut cx) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) struct Features {
     #[arg(long, value_enum, global = true)]
     sub: Option<SubName>,
 
-    /// Want, or as a client send, this text before anything else (not built yet)
+    /// Want, or as a client send, this text before anything else
     #[arg(long, value_name = "TEXT", global = true)]
     auth: Option<String>,
 
@@ -93,7 +93,7 @@ pub(crate) struct Features {
     #[arg(long, value_name = "BYTES", global = true)]
     limit: Option<usize>,
 
-    /// Answer heartbeats (not built yet)
+    /// Answer heartbeats
     #[arg(long, global = true)]
     pong: bool,
 
@@ -130,10 +130,8 @@ impl Features {
         let asked = [
             ("--ws", self.ws.is_some()),
             ("--sub", self.sub.is_some()),
-            ("--auth", self.auth.is_some()),
             ("--context-age", self.context_age.is_some()),
             ("--session-age", self.session_age.is_some()),
-            ("--pong", self.pong),
             ("--secure", self.secure.is_some()),
             ("--bind", self.bind),
             ("--proxy", self.proxy.is_some()),
@@ -160,6 +158,9 @@ impl Features {
             unknown: self.unknown,
             ignore_case: self.ignore_case,
             limit: self.limit,
+            auth: self.auth.clone(),
+            pong: self.pong,
+            ping: None,
         }
     }
 }

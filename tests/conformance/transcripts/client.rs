@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use teleport::message::Mtype;
-use teleport::{Peer, Session};
+use teleport::{Error, Peer, Session};
 use teleport_tests::standard::call::push;
 use teleport_tests::standard::{self, Notes, Options};
 use teleport_tests::vectors::{Check, Miss, same};
+use tokio::io::DuplexStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::results::{Calls, Counter, spec};
+use super::results::{Calls, Counter, judge_dial, spec};
 use super::rules;
 use super::script::{End, Frame, Script, What};
 use super::wire::{QUIET, Wire};
@@ -25,14 +27,19 @@ pub(super) async fn replay(script: &Script) -> Check {
     for (at, event) in script.events.iter().enumerate() {
         let conn = match conns.entry(event.conn) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(new) => new.insert(Conn::open(&client, &options).await?),
+            Entry::Vacant(new) => new.insert(Conn::open(&client, &options)),
         };
         match (event.from, &event.what) {
             (End::Client, What::Frame(frame)) => {
                 conn.wire.expect(frame);
                 match frame.mtype {
+                    // These come by themselves.
+                    _ if rules::is_auth(frame) || rules::is_own_beat(frame, &options) => {
+                        conn.counter.skip();
+                    }
                     Mtype::CALL => {
-                        calls.make(&conn.session, at, frame, &mut conn.counter)?;
+                        let session = conn.dialled.session().await?;
+                        calls.make(session, at, frame, &mut conn.counter)?;
                     }
                     Mtype::PUSH => conn.push(frame).await?,
                     _ => {}
@@ -47,6 +54,7 @@ pub(super) async fn replay(script: &Script) -> Check {
                 conn.end().await?;
             }
             (_, What::Cut) | (End::Client, What::Garbled(_)) => {}
+            (End::Client, What::Close) if options.ping.is_some() => conn.stop().await?,
             (End::Client, What::Close) => conn.end().await?,
             (End::Server, What::Frame(frame)) => conn.wire.say(frame).await,
             (End::Server, What::Bytes(bytes)) => conn.wire.say_broken(bytes).await,
@@ -57,7 +65,13 @@ pub(super) async fn replay(script: &Script) -> Check {
         }
     }
     for conn in conns.values_mut() {
-        conn.finish().await?;
+        conn.finish(options.ping.is_some()).await?;
+    }
+    let mut dials = script.dials();
+    for conn in conns.values_mut() {
+        if let Some(due) = dials.next() {
+            judge_dial(conn.dialled.outcome().await.map(drop), due)?;
+        }
     }
     calls.judge().await?;
     same(
@@ -69,31 +83,57 @@ pub(super) async fn replay(script: &Script) -> Check {
 
 struct Conn {
     wire: Wire,
-    session: Session,
+    dialled: Dialled,
     counter: Counter,
     server_closed: bool,
     ended: bool,
 }
 
+/// The client's end of a connection: a session once all handshakes are over.
+pub(super) struct Dialled {
+    dialling: Option<JoinHandle<Result<Session, Error>>>,
+    dialled: Option<Result<Session, Error>>,
+}
+
+impl Dialled {
+    pub(super) fn start(client: Peer, stream: DuplexStream) -> Self {
+        Self {
+            dialling: Some(tokio::spawn(async move { client.dial_conn(stream).await })),
+            dialled: None,
+        }
+    }
+
+    /// What the dial came to.
+    pub(super) async fn outcome(&mut self) -> Result<&Session, &Error> {
+        if let Some(dialling) = self.dialling.take() {
+            let ended = dialling.await;
+            self.dialled = Some(ended.expect("a dial does not panic"));
+        }
+        self.dialled.as_ref().expect("the dial is over").as_ref()
+    }
+
+    /// The session of a dial that has to succeed.
+    pub(super) async fn session(&mut self) -> Result<&Session, Miss> {
+        let outcome = self.outcome().await;
+        outcome.map_err(|error| format!("the dial failed: {error:?}").into())
+    }
+}
+
 impl Conn {
-    async fn open(client: &Peer, options: &Options) -> Result<Self, Miss> {
+    fn open(client: &Peer, options: &Options) -> Self {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
-        let session = client
-            .dial_conn(theirs)
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok(Self {
+        Self {
             wire: Wire::new(ours, options),
-            session,
+            dialled: Dialled::start(client.clone(), theirs),
             counter: Counter::default(),
             server_closed: false,
             ended: false,
-        })
+        }
     }
 
     async fn push(&mut self, frame: &Frame) -> Check {
         let spec = spec(frame, &mut self.counter)?;
-        push(&self.session, &spec)
+        push(self.dialled.session().await?, &spec)
             .await
             .map_err(|error| format!("{frame}: {error:?}").into())
     }
@@ -107,8 +147,9 @@ impl Conn {
                 return Err("the client stays open, but should close".into());
             }
             // Calls that nobody answers would hold the closing up.
-            if timeout(QUIET, self.session.close()).await.is_err() {
-                self.session.abort();
+            let session = self.dialled.session().await?;
+            if timeout(QUIET, session.close()).await.is_err() {
+                session.abort();
             }
             if !self.wire.rest().await? {
                 return Err("the client was closed by hand, but its stream goes on".into());
@@ -118,12 +159,24 @@ impl Conn {
         Ok(())
     }
 
-    /// The recording is over: nothing more may come.
-    async fn finish(&mut self) -> Check {
+    /// The recorded program closed a client that would send heartbeats for ever.
+    async fn stop(&mut self) -> Check {
         self.wire.settle().await?;
+        self.dialled.session().await?.close().await;
+        self.ended = self.wire.rest().await?;
+        Ok(())
+    }
+
+    /// The recording is over: nothing more may come, but for heartbeats.
+    async fn finish(&mut self, beats: bool) -> Check {
+        self.wire.settle().await?;
+        if beats {
+            return Ok(());
+        }
         let ended = self.wire.rest().await?;
         if ended && !self.ended && !self.server_closed {
-            let why = self.session.close_reason().unwrap_or_default();
+            let session = self.dialled.session().await?;
+            let why = session.close_reason().unwrap_or_default();
             return Err(format!("the client closed: {why}").into());
         }
         Ok(())

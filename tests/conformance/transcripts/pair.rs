@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::Duration;
 
+use teleport::Peer;
 use teleport::message::Mtype;
-use teleport::{Peer, Session};
 use teleport_tests::standard::call::push;
 use teleport_tests::standard::{self, Notes};
-use teleport_tests::vectors::{Check, Miss, same};
+use teleport_tests::vectors::{Check, same};
 use tokio::time::timeout;
 
-use super::results::{Calls, Counter, spec};
+use super::client::Dialled;
+use super::results::{Calls, Counter, judge_dial, spec};
 use super::rules;
-use super::script::{End, Script, What};
+use super::script::{End, Frame, Script, What};
+use super::server::Served;
 use super::wire::QUIET;
 
 pub(super) async fn replay(script: &Script) -> Check {
@@ -23,19 +26,24 @@ pub(super) async fn replay(script: &Script) -> Check {
         standard::server(&server_options, &server_notes).map_err(|error| error.to_string())?;
     let client = standard::client(&client_options, &client_notes, |builder| builder)
         .map_err(|error| error.to_string())?;
+    let minds_silence = rules::minds_silence(script, &server_options);
     let mut conns = BTreeMap::new();
     let mut calls = Calls::new(script);
     for (at, event) in script.events.iter().enumerate() {
         let conn = match conns.entry(event.conn) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(new) => new.insert(Conn::open(&server, &client).await?),
+            Entry::Vacant(new) => new.insert(Conn::open(&server, &client)),
         };
         match (event.from, &event.what) {
             (End::Client, What::Frame(frame)) => match frame.mtype {
-                Mtype::CALL => calls.make(&conn.client, at, frame, &mut conn.counter)?,
+                _ if rules::is_auth(frame) => conn.counter.skip(),
+                _ if rules::is_own_beat(frame, &client_options) => conn.beat(frame).await?,
+                Mtype::CALL => {
+                    calls.make(conn.dialled.session().await?, at, frame, &mut conn.counter)?
+                }
                 Mtype::PUSH => {
                     let spec = spec(frame, &mut conn.counter)?;
-                    push(&conn.client, &spec)
+                    push(conn.dialled.session().await?, &spec)
                         .await
                         .map_err(|error| format!("{frame}: {error:?}"))?;
                 }
@@ -44,17 +52,37 @@ pub(super) async fn replay(script: &Script) -> Check {
             (End::Server, What::Frame(frame)) if frame.mtype == Mtype::REPLY => {
                 calls.wait_for(event.conn, frame).await?;
             }
-            (End::Client, What::Close) => conn.client.close().await,
-            (End::Server, What::Close) => conn.server.close().await,
+            (End::Client, What::Close) => {
+                if let Ok(client) = conn.dialled.outcome().await {
+                    client.close().await;
+                }
+            }
+            (End::Server, What::Close) => {
+                if let Some(server) = conn.served.session().await {
+                    match minds_silence {
+                        true => server.closed().await,
+                        false => server.close().await,
+                    }
+                }
+            }
             _ => {}
         }
     }
     calls.judge().await?;
-    for conn in conns.values() {
-        if timeout(QUIET, conn.client.close()).await.is_err() {
-            conn.client.abort();
+    let mut dials = script.dials();
+    for conn in conns.values_mut() {
+        if let Some(due) = dials.next() {
+            judge_dial(conn.dialled.outcome().await.map(drop), due)?;
         }
-        conn.server.closed().await;
+        let Ok(client) = conn.dialled.outcome().await else {
+            continue;
+        };
+        if timeout(QUIET, client.close()).await.is_err() {
+            client.abort();
+        }
+        if let Some(server) = conn.served.session().await {
+            server.closed().await;
+        }
     }
     same(
         "pushes that the server's handlers saw",
@@ -69,20 +97,38 @@ pub(super) async fn replay(script: &Script) -> Check {
 }
 
 struct Conn {
-    server: Session,
-    client: Session,
+    served: Served,
+    dialled: Dialled,
     counter: Counter,
 }
 
 impl Conn {
-    async fn open(server: &Peer, client: &Peer) -> Result<Self, Miss> {
+    fn open(server: &Peer, client: &Peer) -> Self {
         let (near, far) = tokio::io::duplex(1 << 20);
-        let server = server.serve_conn(far).await;
-        let client = client.dial_conn(near).await;
-        Ok(Self {
-            server: server.map_err(|error| error.to_string())?,
-            client: client.map_err(|error| error.to_string())?,
+        Self {
+            served: Served::start(server.clone(), far),
+            dialled: Dialled::start(client.clone(), near),
             counter: Counter::default(),
-        })
+        }
+    }
+
+    /// Waits for the heartbeat that takes the sequence text of a recorded one.
+    async fn beat(&mut self, frame: &Frame) -> Check {
+        self.counter.skip();
+        let due = self.counter.sent();
+        let client = self.dialled.session().await?;
+        let sent = async {
+            while client.traffic().sent < due {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        match timeout(QUIET, sent).await {
+            Ok(()) => same(
+                "messages sent with the heartbeat",
+                client.traffic().sent,
+                due,
+            ),
+            Err(_) => Err(format!("{frame} was not sent").into()),
+        }
     }
 }

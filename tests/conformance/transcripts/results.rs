@@ -38,6 +38,16 @@ struct Made<'a> {
 pub(super) struct Counter(u64);
 
 impl Counter {
+    /// Takes the sequence text of something that was not sent by hand.
+    pub(super) fn skip(&mut self) {
+        self.0 += 1;
+    }
+
+    /// How many took a sequence text of the counter.
+    pub(super) fn sent(&self) -> u64 {
+        self.0
+    }
+
     /// The sequence text, if it is not the next one.
     fn by_hand(&mut self, seq: &[u8]) -> Option<Vec<u8>> {
         if Seq::from_counter(self.0).as_bytes() == seq {
@@ -179,6 +189,26 @@ impl<'a> Calls<'a> {
             .collect();
         let over = self.over.lock().unwrap().clone();
         same("order of the calls' ends", over, due)
+    }
+}
+
+/// Compares the outcome of a dial with the recorded one.
+pub(super) fn judge_dial(dial: Result<(), &Error>, due: &Value) -> Check {
+    match dial {
+        Ok(()) if due.is_null() => Ok(()),
+        Ok(()) => Err("the dial succeeded, but an error is due".into()),
+        Err(error) if due.is_null() => Err(format!("the dial failed: {error:?}").into()),
+        Err(error) => match error.rerror() {
+            Some(ours) => rules::same_rerror(
+                &json!({
+                    "code": ours.code(),
+                    "message": ours.message(),
+                    "reason": ours.reason(),
+                }),
+                due,
+            ),
+            None => Err(format!("the error is not the other end's: {error:?}").into()),
+        },
     }
 }
 

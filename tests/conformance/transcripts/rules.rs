@@ -9,6 +9,7 @@
 //! | the bytes of a frame through gzip; what is inside must be the same | compressors differ |
 //! | the bytes of a json frame whose texts hold control characters or backslashes; what is inside must be the same (row 5) | the original leaves escapes out |
 //! | what comes after a json frame that the original cuts or guesses at (row 7): a frame that is no JSON ends the connection, and one that is can mean more | the original reads what it finds |
+//! | nothing is served behind a refused handshake (row 12) | the original goes on |
 //! | a call whose reply does not decode fails (rows 16 and 17) | the original reports success, or never ends |
 //! | the text of an error is that of its own reply (row 18) | the original lets later replies overwrite it |
 //! | an error that cannot be read is an error of whatever code and text (row 29) | the original makes it code 0 without a text |
@@ -19,10 +20,11 @@
 use serde_json::Value;
 use teleport::codec::{BodyRef, Codecs, FromBody};
 use teleport::message::{Mtype, Uri};
+use teleport::plugins::{auth, heartbeat};
 use teleport_tests::standard::Note;
-use teleport_tests::standard::Options;
 use teleport_tests::standard::call::{Kind, kind_of_arg};
 use teleport_tests::standard::spoken::Spoken;
+use teleport_tests::standard::{Beats, Options};
 use teleport_tests::vectors::{Check, Miss, same};
 
 use super::script::{End, Frame, Script, What};
@@ -36,14 +38,8 @@ pub(super) enum Side {
 }
 
 /// What tells in the setup of an end, or at the start of a name, that a feature takes part.
-const MISSING: [(&str, &[&str], &[&str]); 8] = [
+const MISSING: [(&str, &[&str], &[&str]); 6] = [
     ("the websocket", &["websocket", "ws plugin"], &["q_"]),
-    ("the auth plugin", &["auth plugin"], &["g_auth"]),
-    (
-        "the heartbeat plugin",
-        &["heartbeat", "ping plugin", "pong plugin"],
-        &["h_heartbeat"],
-    ),
     ("the secure plugin", &["secure"], &["i_"]),
     ("the proxy plugin", &["proxy"], &["j_proxy"]),
     ("the binder plugin", &["binder", "/bind/"], &["u_binder"]),
@@ -95,13 +91,55 @@ pub(super) fn options(setup: &str) -> Options {
             "unknown push",
         ]),
         ignore_case: has(&["ignorecase", "ignore-case", "ignore case"]),
-        limit: limit(setup),
+        limit: number_behind("limit", setup),
+        auth: word_behind("wants the text", setup),
+        pong: has(&["pong plugin"]),
+        ping: has(&["ping plugin"]).then(|| Beats {
+            rate: number_behind("rate", setup).unwrap_or(3) as u64,
+            by_call: !has(&["mode push", "by push"]),
+        }),
     }
 }
 
-/// The first number behind the word limit.
-fn limit(setup: &str) -> Option<usize> {
-    let (_, rest) = setup.split_once("limit")?;
+/// The first word behind a text.
+fn word_behind(text: &str, setup: &str) -> Option<String> {
+    let (_, rest) = setup.split_once(text)?;
+    let word = rest.split_whitespace().next()?;
+    Some(word.trim_matches([',', '.', '"', '`']).to_owned())
+}
+
+/// Whether a frame refuses the connection: row 12, what comes behind it is not served.
+pub(super) fn refuses(frame: &Frame) -> bool {
+    frame.mtype == Mtype::REPLY && is_auth(frame) && frame.error().is_some()
+}
+
+/// Whether a frame is of the handshake.
+pub(super) fn is_auth(frame: &Frame) -> bool {
+    frame.uri == auth::URI.as_bytes()
+}
+
+/// Whether a frame is a heartbeat that a peer of these options sends by itself.
+pub(super) fn is_own_beat(frame: &Frame, options: &Options) -> bool {
+    options.ping.is_some() && Uri::new(&frame.uri).path() == heartbeat::PATH
+}
+
+/// Whether the server closes by itself when the client falls silent: it was told a rate.
+pub(super) fn minds_silence(script: &Script, options: &Options) -> bool {
+    let tells = |frame: &Frame| {
+        let uri = Uri::new(&frame.uri);
+        let rate = uri.query("hb_").and_then(|rate| rate.parse::<i64>().ok());
+        uri.path() == heartbeat::PATH && rate.is_some_and(|rate| rate > 0)
+    };
+    options.pong
+        && script.events.iter().any(|event| match &event.what {
+            What::Frame(frame) => event.from == End::Client && tells(frame),
+            _ => false,
+        })
+}
+
+/// The first number behind a word.
+fn number_behind(word: &str, setup: &str) -> Option<usize> {
+    let (_, rest) = setup.split_once(word)?;
     let from = rest.find(|c: char| c.is_ascii_digit())?;
     let digits = &rest[from..];
     let to = digits
@@ -128,8 +166,14 @@ pub(super) fn notes_due(script: &Script, of: End, options: &Options) -> Vec<Note
         End::Server => End::Client,
         End::Client => End::Server,
     };
+    let refused = |conn| {
+        let mut said = script.events.iter().filter(|event| event.conn == conn);
+        said.any(|event| matches!(&event.what, What::Frame(frame) if refuses(frame)))
+    };
     let frames = script.events.iter().filter_map(|event| match &event.what {
-        What::Frame(frame) if event.from == from && frame.mtype == Mtype::PUSH => Some(frame),
+        What::Frame(frame) if event.from == from && frame.mtype == Mtype::PUSH => {
+            (!refused(event.conn)).then_some(frame)
+        }
         _ => None,
     });
     frames

@@ -162,6 +162,7 @@ impl Script {
         if let Some(at) = parting {
             events.truncate(at + 1);
         }
+        close_the_refused(&mut events);
         Ok(Self {
             name: text(&transcript["name"]).to_owned(),
             spoken,
@@ -182,11 +183,66 @@ impl Script {
             End::Client => &self.client_setup,
             End::Server => &self.server_setup,
         };
-        Options {
+        let mut options = Options {
             proto: self.spoken,
             ..rules::options(setup)
+        };
+        let said = self.auth_text();
+        match (end, &options.auth, said) {
+            // What the client says stands in what it said alone.
+            (End::Client, _, said) => options.auth = said,
+            // Setups are in lower case.
+            (End::Server, Some(wanted), Some(said)) if said.to_lowercase() == *wanted => {
+                options.auth = Some(said);
+            }
+            (End::Server, ..) => {}
+        }
+        options
+    }
+
+    /// The text of the first handshake.
+    fn auth_text(&self) -> Option<String> {
+        self.events.iter().find_map(|event| match &event.what {
+            What::Frame(frame) if event.from == End::Client && rules::is_auth(frame) => {
+                String::from_utf8(frame.body.clone()).ok()
+            }
+            _ => None,
+        })
+    }
+
+    /// What the dials of the client program came to: nothing, or an error.
+    pub(super) fn dials(&self) -> impl Iterator<Item = &Value> {
+        let dials = self.results.iter();
+        dials.filter_map(|entry| entry.get("dial_rerror"))
+    }
+}
+
+/// Behind a refused handshake the server closes, and nothing else happens on that connection.
+fn close_the_refused(events: &mut Vec<Event>) {
+    let mut refused = Vec::new();
+    let mut kept = Vec::with_capacity(events.len());
+    for event in events.drain(..) {
+        if refused.contains(&event.conn) {
+            continue;
+        }
+        let (conn, is_refusal) = match &event.what {
+            What::Frame(frame) => (
+                event.conn,
+                event.from == End::Server && rules::refuses(frame),
+            ),
+            _ => (event.conn, false),
+        };
+        kept.push(event);
+        if is_refusal {
+            refused.push(conn);
+            kept.push(Event {
+                from: End::Server,
+                conn,
+                what: What::Close,
+            });
         }
     }
+    *events = kept;
 }
 
 fn event(spoken: Spoken, event: &Value) -> Result<Event, Miss> {

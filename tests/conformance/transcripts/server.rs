@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use teleport::{Peer, Session};
+use teleport::{Error, Peer, Session};
 use teleport_tests::standard::{self, Notes, Options};
-use teleport_tests::vectors::{Check, Miss, same};
+use teleport_tests::vectors::{Check, same};
+use tokio::io::DuplexStream;
+use tokio::task::JoinHandle;
 
 use super::rules;
 use super::script::{End, Script, What};
@@ -19,7 +21,7 @@ pub(super) async fn replay(script: &Script) -> Check {
     for event in &script.events {
         let conn = match conns.entry(event.conn) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(new) => new.insert(Conn::open(&server, &options).await?),
+            Entry::Vacant(new) => new.insert(Conn::open(&server, &options)),
         };
         match (event.from, &event.what) {
             (End::Client, What::Frame(frame)) => {
@@ -46,7 +48,10 @@ pub(super) async fn replay(script: &Script) -> Check {
                 conn.wire.shut().await;
                 conn.client_closed = true;
             }
-            (End::Server, What::Frame(frame)) => conn.wire.expect(frame),
+            (End::Server, What::Frame(frame)) => {
+                conn.refused |= rules::refuses(frame);
+                conn.wire.expect(frame);
+            }
             (End::Server, What::Bytes(_)) => {
                 return Err("the recorded server said what is no frame".into());
             }
@@ -56,8 +61,9 @@ pub(super) async fn replay(script: &Script) -> Check {
             }
         }
     }
+    let minds_silence = rules::minds_silence(script, &options);
     for conn in conns.values_mut() {
-        conn.finish().await?;
+        conn.finish(minds_silence).await?;
     }
     same(
         "pushes that the handlers saw",
@@ -68,49 +74,75 @@ pub(super) async fn replay(script: &Script) -> Check {
 
 struct Conn {
     wire: Wire,
-    session: Session,
+    served: Served,
+    refused: bool,
     client_closed: bool,
     ended: bool,
 }
 
+/// The server's end of a connection: a session once all handshakes are over.
+pub(super) struct Served {
+    shaking: Option<JoinHandle<Result<Session, Error>>>,
+    session: Option<Session>,
+}
+
+impl Served {
+    pub(super) fn start(server: Peer, stream: DuplexStream) -> Self {
+        Self {
+            shaking: Some(tokio::spawn(async move { server.serve_conn(stream).await })),
+            session: None,
+        }
+    }
+
+    /// The session; `None` if it was refused.
+    pub(super) async fn session(&mut self) -> Option<&Session> {
+        if let Some(shaking) = self.shaking.take() {
+            self.session = shaking.await.ok()?.ok();
+        }
+        self.session.as_ref()
+    }
+}
+
 impl Conn {
-    async fn open(server: &Peer, options: &Options) -> Result<Self, Miss> {
+    fn open(server: &Peer, options: &Options) -> Self {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
-        let session = server
-            .serve_conn(theirs)
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok(Self {
+        Self {
             wire: Wire::new(ours, options),
-            session,
+            served: Served::start(server.clone(), theirs),
+            refused: false,
             client_closed: false,
             ended: false,
-        })
+        }
     }
 
     /// The server has to close now: by itself after what it cannot go on after, and when the
     /// client has closed. Else the recorded server was closed by hand.
     async fn end(&mut self) -> Check {
         if !self.wire.rest().await? {
-            if self.wire.is_broken() || self.client_closed {
+            if self.wire.is_broken() || self.client_closed || self.refused {
                 return Err("the server stays open, but should close".into());
             }
-            self.session.close().await;
+            if let Some(session) = self.served.session().await {
+                session.close().await;
+            }
             if !self.wire.rest().await? {
                 return Err("the server was closed by hand, but its stream goes on".into());
             }
         }
         self.ended = true;
-        self.session.closed().await;
+        if let Some(session) = self.served.session().await {
+            session.closed().await;
+        }
         Ok(())
     }
 
-    /// The recording is over: nothing more may come.
-    async fn finish(&mut self) -> Check {
+    /// The recording is over: nothing more may come, but the end of who minds our silence.
+    async fn finish(&mut self, minds_silence: bool) -> Check {
         self.wire.settle().await?;
         let ended = self.wire.rest().await?;
-        if ended && !self.ended && !self.client_closed {
-            let why = self.session.close_reason().unwrap_or_default();
+        if ended && !self.ended && !self.client_closed && !minds_silence {
+            let session = self.served.session().await;
+            let why = session.and_then(Session::close_reason).unwrap_or_default();
             return Err(format!("the server closed: {why}").into());
         }
         Ok(())
