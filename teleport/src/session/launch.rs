@@ -1,6 +1,7 @@
 //! Getting a call under way: at once if nothing stands in the way, else by way of the plugins that
 //! have a say, or when there is room.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -17,9 +18,9 @@ use super::options::Options;
 use super::outbound::When;
 use super::waiting::Waiting;
 use crate::codec::{Codecs, ToBody};
-use crate::context::WriteCtx;
+use crate::context::{Asked, WriteCtx, bound};
 use crate::error::{Error, ErrorKind};
-use crate::message::{Header, Mtype, Seq};
+use crate::message::{Header, Meta, Mtype, Seq, meta};
 use crate::plugin::Hooks;
 use crate::router::handler::BoxFuture;
 
@@ -57,6 +58,10 @@ pub(super) fn launch<A: ToBody>(
     if !inner.is_open() {
         return launch_elsewhere(session, options, body, waker);
     }
+    let limit = match limit(options.timeout) {
+        Ok(limit) => limit,
+        Err(error) => return Launch::Done(Err(error)),
+    };
     let seq = seq_of(inner, options.seq.clone());
     let hooked = inner
         .shared
@@ -67,20 +72,19 @@ pub(super) fn launch<A: ToBody>(
     if hooked || inner.out.is_full() || log::enabled() {
         return match slow_parts(session, options, body, seq) {
             Ok((header, body)) if inner.line().is_some() => {
-                let again = Again::new(header, body, options);
+                let again = Again::new(header, body, options, limit);
                 Launch::Slow(Box::pin(again.launch(session.clone())))
             }
             Ok((header, body)) => {
                 let session = session.clone();
-                let (timeout, deadline) = (options.timeout, deadline(options.timeout));
                 Launch::Slow(Box::pin(async move {
-                    launch_slow(&session, header, body, timeout, deadline).await
+                    launch_slow(&session, header, body, limit).await
                 }))
             }
             Err(error) => Launch::Done(Err(error)),
         };
     }
-    let launched = launch_now(session, options, body, &seq, waker);
+    let launched = launch_now(session, options, body, &seq, waker, limit);
     match launched {
         // The connection broke, and nobody has noticed yet.
         Err(error) if error.is_closed() && inner.line().is_some() => {
@@ -133,8 +137,7 @@ pub(super) struct Again {
     /// The sequence text was set by hand.
     hand_set: bool,
     pub(super) is_idempotent: bool,
-    timeout: Option<Duration>,
-    deadline: Option<Instant>,
+    limit: Limit,
 }
 
 impl Again {
@@ -145,23 +148,22 @@ impl Again {
     ) -> Result<Self, Error> {
         let seq = options.seq.clone().unwrap_or_default();
         let (header, body) = slow_parts(session, options, body, seq)?;
-        Ok(Self::new(header, body, options))
+        Ok(Self::new(header, body, options, limit(options.timeout)?))
     }
 
-    fn new(header: Header, body: Bytes, options: &Options<'_>) -> Self {
+    fn new(header: Header, body: Bytes, options: &Options<'_>, limit: Limit) -> Self {
         Self {
             header,
             body,
             hand_set: options.seq.is_some(),
             is_idempotent: options.idempotent,
-            timeout: options.timeout,
-            deadline: deadline(options.timeout),
+            limit,
         }
     }
 
     /// Sets the deadline that the call had when it was made the first time.
     pub(super) fn until(mut self, deadline: Option<Instant>) -> Self {
-        self.deadline = deadline;
+        self.limit.deadline = deadline;
         self
     }
 
@@ -172,11 +174,11 @@ impl Again {
         };
         let _waits = line.admit(self.body.len())?;
         loop {
-            let session = within(self.timeout, self.deadline, line.ready()).await?;
+            let session = self.limit.hold(line.ready()).await?;
             let inner = &session.0;
             let header = header_on(inner, &self.header, self.hand_set);
             let body = self.body.clone();
-            match launch_slow(&session, header, body, self.timeout, self.deadline).await {
+            match launch_slow(&session, header, body, self.limit).await {
                 Err(error) if error.is_closed() && error.is_not_run() => note_closed(inner),
                 launched => return launched,
             }
@@ -203,36 +205,27 @@ pub(super) fn note_closed(inner: &Inner) {
     }
 }
 
-/// Does something by the deadline of a call, nothing of which is sent before.
-async fn within<T>(
-    timeout: Option<Duration>,
-    deadline: Option<Instant>,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    match deadline {
-        None => work.await,
-        Some(deadline) => tokio::time::timeout_at(deadline, work)
-            .await
-            .unwrap_or_else(|_| Err(not_sent(timeout))),
-    }
-}
-
 fn launch_now<A: ToBody>(
     session: &Session,
     options: &Options<'_>,
     body: &A,
     seq: &Seq,
     waker: Option<Waker>,
+    limit: Limit,
 ) -> Result<Waiting, Error> {
     let inner = &session.0;
-    let deadline = deadline(options.timeout);
-    let (mut waiting, in_flight) = take_in(inner, seq, waker, options.timeout, deadline)?;
+    let (mut waiting, in_flight) = take_in(inner, seq, waker, limit)?;
     let when = if in_flight > CROWD {
         When::Soon
     } else {
         When::Now
     };
-    let meta = options.meta.encoded();
+    let mut meta = options.meta.encoded();
+    if inner.propagates() {
+        let mut said = options.meta.clone();
+        limit.say_in(&mut said);
+        meta = Cow::Owned(said.encoded().into_owned());
+    }
     let head = options.head(Mtype::CALL, seq, &meta);
     let put = match body.as_bytes() {
         Some(bytes) => inner.send(&head, Payload::Bytes(bytes), when)?,
@@ -243,12 +236,59 @@ fn launch_now<A: ToBody>(
         }
     };
     waiting.end = put.end;
+    waiting.attended = inner.propagates();
     Ok(waiting)
 }
 
-/// When a call is past its time; a time beyond all clocks is none.
-fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    Instant::now().checked_add(timeout?)
+/// How long a call may take.
+#[derive(Clone, Copy, Default)]
+struct Limit {
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+/// How long a call may take: as was said, and no longer than the handler that makes it. A time
+/// beyond all clocks is none.
+#[inline]
+fn limit(timeout: Option<Duration>) -> Result<Limit, Error> {
+    let bound = bound();
+    if timeout.is_none() && bound.is_none() {
+        return Ok(Limit::default());
+    }
+    let now = Instant::now();
+    let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
+    match bound {
+        Some(bound) if bound <= now => Err(out_of_time()),
+        Some(bound) if deadline.is_none_or(|deadline| bound < deadline) => Ok(Limit {
+            timeout: Some(bound - now),
+            deadline: Some(bound),
+        }),
+        _ => Ok(Limit { timeout, deadline }),
+    }
+}
+
+#[cold]
+fn out_of_time() -> Error {
+    let text = "the time of the handler that makes the call is over; nothing was sent";
+    Error::new(ErrorKind::Timeout, text).not_run()
+}
+
+impl Limit {
+    /// Does something in the time of a call, nothing of which is sent before.
+    async fn hold<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match self.deadline {
+            None => work.await,
+            Some(deadline) => tokio::time::timeout_at(deadline, work)
+                .await
+                .unwrap_or_else(|_| Err(not_sent(self.timeout))),
+        }
+    }
+
+    /// Says in the metadata of a call how much of its time is left.
+    fn say_in(&self, meta: &mut Meta) {
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        meta.set(meta::REMAINING, Asked::text(self.deadline.map(left)));
+    }
 }
 
 /// Takes a place for a reply.
@@ -256,9 +296,9 @@ fn take_in(
     inner: &Arc<Inner>,
     seq: &Seq,
     waker: Option<Waker>,
-    timeout: Option<Duration>,
-    deadline: Option<Instant>,
+    limit: Limit,
 ) -> Result<(Waiting, usize), Error> {
+    let Limit { timeout, deadline } = limit;
     let key = match seq.counter() {
         Some(counter) => inner.calls.insert(counter, waker, deadline),
         None => inner.calls.insert_text(seq.clone(), waker, deadline),
@@ -271,6 +311,7 @@ fn take_in(
         deadline,
         end: 0,
         record: None,
+        attended: false,
     };
     if let Some(deadline) = deadline {
         inner.shared.sweeper().watch(inner, Some(deadline));
@@ -338,8 +379,7 @@ async fn launch_slow(
     session: &Session,
     header: Header,
     body: Bytes,
-    timeout: Option<Duration>,
-    deadline: Option<Instant>,
+    limit: Limit,
 ) -> Result<Waiting, Error> {
     let inner = &session.0;
     let tables = inner.shared.router().tables();
@@ -353,9 +393,12 @@ async fn launch_slow(
         });
         run.await.map_err(Error::refused)
     };
-    within(timeout, deadline, ready).await?;
+    limit.hold(ready).await?;
+    if inner.propagates() {
+        limit.say_in(&mut write.header_mut().meta);
+    }
     let (header, body) = write.parts();
-    let (mut waiting, _) = take_in(inner, &header.seq, None, timeout, deadline)?;
+    let (mut waiting, _) = take_in(inner, &header.seq, None, limit)?;
     if let (Some(key), Some(swap)) = (&waiting.key, write.own_swap()) {
         inner.calls.keep_swap(key, swap.clone());
     }
@@ -369,6 +412,7 @@ async fn launch_slow(
             record.set_sent(put.size);
         }
         waiting.record = record;
+        waiting.attended = inner.propagates();
         Ok::<_, Error>(())
     })?;
     let run = hooks.run(Hooks::POST_WRITE_CALL, &mut write, |p, c| {

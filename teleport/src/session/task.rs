@@ -144,6 +144,7 @@ struct End(Arc<Inner>);
 impl Drop for End {
     fn drop(&mut self) {
         let inner = &self.0;
+        inner.forget_age();
         if !inner.is_closed() {
             const REASON: &str = "the task of the session ended early";
             inner.set_reason(REASON);

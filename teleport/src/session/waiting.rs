@@ -23,6 +23,8 @@ pub(super) struct Waiting {
     /// Where the call ends among all bytes that are written to the connection.
     pub(super) end: u64,
     pub(super) record: Option<Box<Record>>,
+    /// The other end is told when the call is given up.
+    pub(super) attended: bool,
 }
 
 impl Waiting {
@@ -65,11 +67,7 @@ impl Waiting {
 
     /// The sequence text of the call.
     pub(super) fn seq(&self) -> Seq {
-        match &self.key {
-            Some(Key::Counter(counter)) => Seq::from_counter(*counter),
-            Some(Key::Text(seq)) => seq.clone(),
-            None => Seq::new(),
-        }
+        self.key.as_ref().map_or_else(Seq::new, Key::seq)
     }
 
     #[cold]
@@ -126,8 +124,11 @@ pub(super) struct CallPlace {
 impl CallPlace {
     /// Ends the call, unless its reply is there.
     pub(super) fn cancel(&self) {
-        if let (Some(inner), Some(key)) = (self.inner.upgrade(), &self.key) {
-            inner.calls.cancel(key);
+        if let (Some(inner), Some(key)) = (self.inner.upgrade(), &self.key)
+            && inner.calls.cancel(key)
+            && inner.propagates()
+        {
+            inner.tell_cancel(&key.seq());
         }
     }
 }
@@ -135,7 +136,9 @@ impl CallPlace {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            self.inner.calls.remove(&key);
+            if self.inner.calls.remove(&key) && self.attended {
+                self.inner.tell_cancel(&key.seq());
+            }
             self.inner.call_is_over();
             if let Some(record) = self.record.take() {
                 let rerror = Rerror::new(-1, "the call was dropped before its reply came", "");
