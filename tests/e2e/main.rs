@@ -29,5 +29,6 @@ mod sealed;
 mod session_age;
 mod shutdown;
 mod socket;
+mod tls;
 mod writes;
 mod wrong_protocol;
