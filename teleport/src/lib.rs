@@ -105,6 +105,9 @@ pub use rerror::Rerror;
 pub use router::HandlerInfo;
 pub use session::{CallCmd, Caller, CallerExt, PreSession, Reply, Session};
 pub use socket::Address;
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use socket::tls;
 #[cfg(all(feature = "macros", feature = "binder"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
 pub use teleport_macros::Bind;

@@ -31,5 +31,6 @@ mod sealed;
 mod session_age;
 mod shutdown;
 mod socket;
+mod tls;
 mod writes;
 mod wrong_protocol;
