@@ -3,6 +3,8 @@
 mod auth;
 mod bad_frames;
 mod bad_messages;
+mod binder;
+mod binder_rules;
 mod calls;
 mod cancellation;
 mod closing;
@@ -30,5 +32,6 @@ mod sealed;
 mod session_age;
 mod shutdown;
 mod socket;
+mod tls;
 mod writes;
 mod wrong_protocol;
