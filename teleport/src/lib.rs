@@ -63,6 +63,9 @@ extern crate self as teleport;
 pub mod codec;
 pub mod context;
 mod error;
+#[cfg(all(unix, feature = "graceful"))]
+#[cfg_attr(docsrs, doc(cfg(all(unix, feature = "graceful"))))]
+pub mod graceful;
 pub mod message;
 pub mod peer;
 pub mod plugin;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("message", 0),
     ("codec", 0),
     ("xfer", 0),
@@ -21,6 +21,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("plugin", 3),
     ("session", 4),
     ("peer", 5),
+    ("graceful", 5),
     ("plugins", 6),
     ("mixer", 6),
 ];

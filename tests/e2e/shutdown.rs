@@ -546,3 +546,16 @@ async fn every_call_has_one_fate_whenever_the_shutdown_comes() {
     println!("{answered} calls answered, {not_run} not run, {cut} cut off");
     assert!(answered > 1000 && not_run > 1000 && cut > 100);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_at_its_last_writes_is_accounted_for_too() {
+    let server = Peer::builder().build().unwrap();
+    let (session, mut stream) = bare(&server, 10).await;
+    session.push("/x", vec![0_u8; 1000]).await.unwrap();
+    // The other end is done with its side, and reads nothing.
+    stream.shutdown().await.unwrap();
+    settle().await;
+    let report = server.shutdown(Duration::from_secs(1)).await;
+    assert_eq!((report.sessions, report.sessions_cut), (1, 1), "{report}");
+    assert!(report.bytes_unsent > 900, "{report}");
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -124,21 +125,22 @@ impl<'a> Listen<'a> {
             return Err(Error::closed("the peer is closed"));
         }
         options.check().map_err(|e| Error::config(e.to_string()))?;
-        let listener = match source {
-            Source::Bound(listener) => listener,
-            Source::Address(address) => {
-                let place = Place::parse(&address, shared.network).map_err(|e| {
-                    Error::config("the address cannot be listened on").with_source(e)
-                })?;
-                bind(&place, &options).await?
-            }
-            Source::Configured => bind(&configured(shared)?, &options).await?,
+        let place = match source {
+            Source::Bound(listener) => Err(listener),
+            Source::Address(address) => Ok(Place::parse(&address, shared.network)
+                .map_err(|e| Error::config("the address cannot be listened on").with_source(e))?),
+            Source::Configured => Ok(configured(shared)?),
         };
-        let address = listener.address();
+        let (asked, bound) = match place {
+            Ok(place) => (place.to_string(), bind(&place, &options).await?),
+            Err(listener) => (listener.address().to_string(), Bound::new(listener)),
+        };
+        let address = bound.listener.address();
         announce(shared, &address)?;
-        let listener = Arc::new(listener);
+        let listener = Arc::new(bound.listener);
         let stop = shared.closing.child_token();
         shared.listeners.add(Entry {
+            asked,
             address: address.clone(),
             listener: Arc::downgrade(&listener),
             stop: stop.clone(),
@@ -147,6 +149,10 @@ impl<'a> Listen<'a> {
         });
         let serving = accept::serve(Arc::clone(shared), listener, how, stop);
         shared.tasks.spawn(serving);
+        #[cfg(all(unix, feature = "graceful"))]
+        if bound.inherited {
+            crate::graceful::serves();
+        }
         Ok(address)
     }
 }
@@ -200,13 +206,40 @@ fn configured(shared: &Shared) -> Result<Place, Error> {
     ))
 }
 
-async fn bind(place: &Place, options: &ListenOptions) -> Result<BoundListener, Error> {
+/// A listener, and where it comes from.
+struct Bound {
+    listener: BoundListener,
+    #[cfg(all(unix, feature = "graceful"))]
+    inherited: bool,
+}
+
+impl Bound {
+    const fn new(listener: BoundListener) -> Self {
+        Self {
+            listener,
+            #[cfg(all(unix, feature = "graceful"))]
+            inherited: false,
+        }
+    }
+}
+
+/// Takes the listener that another process left for the place, or binds one.
+async fn bind(place: &Place, options: &ListenOptions) -> Result<Bound, Error> {
     if let Some(missing) = place.network().missing() {
         return Err(Error::config(missing));
     }
-    BoundListener::bind(place, options).await.map_err(|e| {
+    let failed = |e: io::Error| {
         Error::new(ErrorKind::Listen, format!("cannot listen on {place}")).with_source(e)
-    })
+    };
+    #[cfg(all(unix, feature = "graceful"))]
+    if let Some(listener) = crate::graceful::claim(place).await {
+        return Ok(Bound {
+            listener: listener.map_err(failed)?,
+            inherited: true,
+        });
+    }
+    let bound = BoundListener::bind(place, options).await;
+    bound.map(Bound::new).map_err(failed)
 }
 
 /// Tells the plugins of an address.
@@ -223,6 +256,7 @@ pub(super) fn announce(shared: &Shared, address: &Address) -> Result<(), Error> 
 pub(super) struct Listeners(Mutex<Vec<Entry>>);
 
 struct Entry {
+    asked: String,
     address: Address,
     listener: Weak<BoundListener>,
     stop: CancellationToken,
@@ -241,6 +275,7 @@ impl Listeners {
         let entries = lock(&self.0);
         let of = |entry: &Entry| {
             Some(Listening {
+                asked: entry.asked.clone(),
                 address: entry.address.clone(),
                 listener: entry.listener.upgrade()?,
                 stop: entry.stop.clone(),
@@ -258,6 +293,7 @@ impl Listeners {
 /// it soon.
 #[derive(Clone, Debug)]
 pub struct Listening {
+    asked: String,
     address: Address,
     listener: Arc<BoundListener>,
     stop: CancellationToken,
@@ -266,6 +302,13 @@ pub struct Listening {
 }
 
 impl Listening {
+    /// The address that was asked for, where `listen_on` was given one: with port 0, if that was in
+    /// it.
+    #[must_use]
+    pub fn asked(&self) -> &str {
+        &self.asked
+    }
+
     /// The bound address.
     #[must_use]
     pub const fn address(&self) -> &Address {
@@ -290,6 +333,12 @@ impl Listening {
     /// goes on with the socket.
     pub fn keep_file(&self) {
         self.listener.keep_file();
+    }
+
+    /// Whether the file of a unix socket is removed with the listener.
+    #[cfg(all(unix, feature = "graceful"))]
+    pub(crate) fn owns_file(&self) -> bool {
+        self.listener.owns_file()
     }
 }
 

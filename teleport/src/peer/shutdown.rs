@@ -280,6 +280,7 @@ fn is_still(
 /// Aborts what is left, and lets the hooks of the end run for a moment.
 async fn cut_off(shared: &Arc<Shared>) {
     for session in shared.hub.all() {
+        session.inner().begin_count();
         session.inner().abort("the peer has shut down");
     }
     if tokio::time::timeout(LAST_HOOKS, shared.tasks.wait())

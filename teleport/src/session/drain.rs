@@ -55,6 +55,14 @@ impl Inner {
         self.number
     }
 
+    /// Counts from now on. By the session's task; or by whoever cuts it off, when the task was at
+    /// its last writes already and told nobody.
+    pub(crate) fn begin_count(&self) {
+        self.calls.count();
+        self.drain
+            .get_or_init(|| Box::new(Drain::new(self.running())));
+    }
+
     /// Adds what this session counted to the sums of its peer; once.
     pub(crate) fn sum_up(&self) {
         let Some(drain) = self.drain.get() else {

@@ -268,9 +268,7 @@ impl Inner {
         if self.drain.get().is_some() {
             return;
         }
-        self.calls.count();
-        let running = self.running();
-        let _ = self.drain.set(Box::new(Drain::new(running)));
+        self.begin_count();
         let from = (OPEN, DRAINING);
         let _ = self
             .state

@@ -156,6 +156,28 @@ impl BoundListener {
         Err(wrong("the descriptor is a socket of another network"))
     }
 
+    /// Looks after the file of a unix socket that another process left to this one.
+    #[cfg(all(unix, feature = "graceful"))]
+    pub(crate) fn take_file(&mut self) {
+        match &mut self.0 {
+            Bound::Tcp(_) => {}
+            Bound::Unix(unix) => unix.take_file(),
+            #[cfg(all(target_os = "linux", feature = "unixpacket"))]
+            Bound::Packet(packet) => packet.take_file(),
+        }
+    }
+
+    /// Whether the file of a unix socket is removed with the listener.
+    #[cfg(all(unix, feature = "graceful"))]
+    pub(crate) fn owns_file(&self) -> bool {
+        match &self.0 {
+            Bound::Tcp(_) => false,
+            Bound::Unix(unix) => unix.owns_file(),
+            #[cfg(all(target_os = "linux", feature = "unixpacket"))]
+            Bound::Packet(packet) => packet.owns_file(),
+        }
+    }
+
     /// Leaves the file of a unix socket where it is when the listener is dropped: another process
     /// goes on with it.
     pub fn keep_file(&self) {

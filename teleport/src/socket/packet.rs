@@ -248,6 +248,16 @@ impl PacketListener {
         Ok(Self(FileListener::adopt(socket.into())?))
     }
 
+    #[cfg(feature = "graceful")]
+    pub(super) fn take_file(&mut self) {
+        self.0.take_file();
+    }
+
+    #[cfg(feature = "graceful")]
+    pub(super) const fn owns_file(&self) -> bool {
+        self.0.owns_file()
+    }
+
     pub(super) fn keep_file(&self) {
         self.0.keep_file();
     }

@@ -41,6 +41,16 @@ impl FileListener {
         })
     }
 
+    #[cfg(feature = "graceful")]
+    pub(super) fn take_file(&mut self) {
+        self.file = File::left(&self.address());
+    }
+
+    #[cfg(feature = "graceful")]
+    pub(super) const fn owns_file(&self) -> bool {
+        self.file.own.is_some()
+    }
+
     pub(super) fn keep_file(&self) {
         self.file.keep();
     }
@@ -174,6 +184,15 @@ impl File {
         Self {
             own: None,
             kept: AtomicBool::new(true),
+        }
+    }
+
+    /// The file of a listener that another process made and left to this one.
+    #[cfg(feature = "graceful")]
+    fn left(address: &Address) -> Self {
+        match address.path().map(Self::new) {
+            Some(Ok(file)) => file,
+            _ => Self::others(),
         }
     }
 

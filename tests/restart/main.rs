@@ -1,0 +1,7 @@
+//! Programs that are told to end, and programs that are replaced while they are used.
+#![cfg(unix)]
+
+mod load;
+mod program;
+mod reboot;
+mod signals;
