@@ -19,7 +19,7 @@ use syn::Path;
 pub(crate) use self::block::block;
 pub(crate) use self::function::function;
 pub(crate) use self::plugin::plugin;
-use crate::model::{Kind, Route, Run};
+use crate::model::{Kind, OnCancel, Route, Run};
 
 /// The runtime's door for generated code.
 fn private(krate: &Path) -> TokenStream {
@@ -58,6 +58,19 @@ fn row(private: &TokenStream, route: &Route) -> TokenStream {
     let method = route.method();
     let spawn = route.run == Run::Spawn;
     let blocking = route.run == Run::Blocking;
+    let age = match route.limits.age {
+        None => quote!(#private::None),
+        Some(age) => {
+            let (secs, nanos) = (age.as_secs(), age.subsec_nanos());
+            quote!(#private::Some(#private::Duration::new(#secs, #nanos)))
+        }
+    };
+    let on_cancel = match route.limits.on_cancel {
+        None => quote!(#private::None),
+        Some(OnCancel::Abort) => quote!(#private::Some(#private::OnCancel::Abort)),
+        Some(OnCancel::Notify) => quote!(#private::Some(#private::OnCancel::Notify)),
+        Some(OnCancel::Finish) => quote!(#private::Some(#private::OnCancel::Finish)),
+    };
     quote! {
         #private::RouteInfo {
             path: #path,
@@ -68,6 +81,8 @@ fn row(private: &TokenStream, route: &Route) -> TokenStream {
             doc: #doc,
             spawn: #spawn,
             blocking: #blocking,
+            age: #age,
+            on_cancel: #on_cancel,
         }
     }
 }

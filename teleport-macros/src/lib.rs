@@ -98,6 +98,8 @@ use crate::parse::Problems;
 /// | `name = "Calc"` | stands in for the name of the type; not for a function | the type's name |
 /// | `prefix = "/v1"` | goes in front of the paths, as it is | none |
 /// | `underscores = "keep"` | leaves `_` in names alone: `get_user` is `/get_user` | `"split"` |
+/// | `age = "2s"` | how long each of its handlers may take, from the first hook to the reply | the session's |
+/// | `on_cancel = "abort"` | what becomes of one whose time is over; see [`macro@route`] | the peer's |
 /// | `crate = path` | where teleport is found, when it has another name | `::teleport` |
 ///
 /// What concerns one handler goes into [`macro@route`].
@@ -150,6 +152,8 @@ pub fn push_handler(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `skip` | leaves the method out; due on functions without `&self` |
 /// | `spawn` | runs the handler in a task of its own: for long work in async code |
 /// | `blocking` | runs it on a thread that may block: for files, locks and long computation |
+/// | `age = "200ms"` | how long it may take, in place of the context age of the session: units are `ns`, `us`, `ms`, `s`, `min` and `h`, and `"none"` is no limit |
+/// | `on_cancel = "abort"` | it is dropped where it waits when its time is over or its caller gives up; `"notify"`: it goes on and `ctx.cancelled()` tells it; `"finish"`: it goes on and is told nothing |
 ///
 /// ```
 /// # use teleport::controller;

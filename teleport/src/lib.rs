@@ -87,7 +87,9 @@ use __private as private;
 #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
 pub use codec::Protobuf;
 pub use codec::Raw;
-pub use context::{CallCtx, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx};
+pub use context::{
+    CallCtx, OnCancel, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx,
+};
 pub use error::{Error, ErrorKind};
 pub use message::{Message, Meta};
 pub use peer::{Peer, PeerBuilder, PeerConfig, ShutdownReport};

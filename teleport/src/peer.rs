@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::codec::Codecs;
+use crate::context::OnCancel;
 use crate::error::Error;
 use crate::plugin::{Plugin, PluginContainer};
 use crate::proto::{Env, Proto};
@@ -109,9 +110,18 @@ pub(crate) struct Shared {
 pub(crate) struct CallDefaults {
     pub(crate) codec: u8,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) propagate: bool,
 }
 
 impl Shared {
+    pub(crate) fn config(&self) -> &PeerConfig {
+        &self.config
+    }
+
+    pub(crate) fn on_cancel(&self) -> OnCancel {
+        self.config.on_cancel
+    }
+
     #[inline]
     pub(crate) fn env(&self) -> &Env {
         &self.env

@@ -27,9 +27,10 @@ pub use core::marker::Send;
 pub use core::option::Option::{None, Some};
 pub use core::primitive::str;
 pub use core::result::Result::Ok;
+pub use core::time::Duration;
 pub use std::sync::Arc;
 
-pub use crate::context::{CallCtx, PushCtx};
+pub use crate::context::{CallCtx, OnCancel, PushCtx};
 pub use crate::plugin::{Hook, Hooks};
 pub use crate::router::handler::{CallFn, PushFn, call_handler, push_handler};
 pub use crate::router::registrar::{

@@ -73,6 +73,7 @@ impl Router {
             calls: now.calls.rebuilt(&changed)?,
             pushes: now.pushes.rebuilt(&changed)?,
             hooks: FlatHooks::new(&changed, &[], &[])?,
+            aged: now.aged,
         };
         self.tables.store(Arc::new(tables));
         *plugins = changed;
@@ -97,6 +98,7 @@ impl Router {
                 plugin.post_reg(&mut info)?;
             }
             paths.push(info.path().to_owned());
+            tables.aged |= info.age().is_some();
             match route.handler {
                 registrar::AnyHandler::Call(handler) => {
                     let entry =

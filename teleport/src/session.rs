@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::{RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use crate::codec::ToBody;
 use crate::error::Error;
@@ -20,12 +21,14 @@ mod batch;
 mod call;
 mod caller;
 mod calls;
+mod cancels;
 mod control;
 mod dispatch;
 mod drain;
 mod hub;
 mod inner;
 mod launch;
+mod limited;
 mod log;
 mod options;
 mod outbound;
@@ -160,6 +163,33 @@ impl Session {
         write_lock(&self.0.swap)
     }
 
+    /// The longest life of the contexts of this session; zero: no limit.
+    #[must_use]
+    pub fn context_age(&self) -> Duration {
+        self.0.context_age()
+    }
+
+    /// Sets how long the handling of a message of this session may take, from its first hook to
+    /// the writing of its reply, and how long calls of this side wait for theirs unless they say so
+    /// themselves; zero: no limit. It holds for messages read and calls made from now on.
+    pub fn set_context_age(&self, age: Duration) {
+        self.0.set_context_age(age);
+    }
+
+    /// The longest life of this session; zero: no limit.
+    #[must_use]
+    pub fn session_age(&self) -> Duration {
+        self.0.session_age()
+    }
+
+    /// Sets the longest life of this session, counted from now, and not made longer by messages;
+    /// zero: no limit. At its end nothing more is read, calls in flight fail with
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), handlers that run finish and reply, and the
+    /// connection is closed. Looked at about every 10 ms.
+    pub fn set_session_age(&self, age: Duration) {
+        self.0.set_session_age(age);
+    }
+
     /// Whether calls and pushes can be made.
     #[must_use]
     #[doc(alias = "is_ok")]
@@ -201,7 +231,8 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropping the future frees the call's place at once; a reply that arrives later finds
-    /// nobody. The other peer may have handled the call.
+    /// nobody. The other peer may have handled the call; it is told to stop under
+    /// [`propagate`](crate::PeerConfig::propagate).
     pub fn call<'a, R>(
         &'a self,
         uri: &'a str,

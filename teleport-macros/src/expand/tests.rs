@@ -28,7 +28,7 @@ fn a_block_gets_its_table_and_its_registration() {
                 Ok(arg.iter().sum())
             }
 
-            #[route("/pi", blocking)]
+            #[route("/pi", blocking, age = "200ms", on_cancel = "notify")]
             fn pi(&self) -> f64 {
                 3.14
             }

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::listen::Listeners;
 use super::{CallDefaults, Peer, PeerConfig, Shared};
 use crate::codec::{Codec, Codecs};
+use crate::context::OnCancel;
 use crate::error::Error;
 use crate::plugin::{Hooks, Plugin, PluginContainer};
 use crate::proto::{Env, Proto, RawProto};
@@ -97,9 +98,9 @@ impl PeerBuilder {
         redial_times: i32 = redial_times;
         /// Sets the codec that bodies are sent in, by its name.
         default_body_codec: impl Into<String> = default_body_codec.into();
-        /// Sets the longest life of a session. Not built yet.
+        /// Sets the longest life of a session.
         default_session_age: Duration = default_session_age;
-        /// Sets the longest life of a handler's context. Not built yet.
+        /// Sets how long the handling of a message may take, and a call that says nothing else.
         default_context_age: Duration = default_context_age;
         /// Sets from how much time on a call or push is logged as slow.
         slow_comet_duration: Duration = slow_comet_duration;
@@ -111,6 +112,11 @@ impl PeerBuilder {
         socket: SocketOptions = socket;
         /// Sets how long a call waits for its reply.
         default_call_timeout: Duration = Some(default_call_timeout);
+        /// Sets what becomes of a handler whose time is over, or whose caller gave up.
+        on_cancel: OnCancel = on_cancel;
+        /// Sets whether deadlines of calls, and their ends before a reply, are told to the other
+        /// peer.
+        propagate: bool = propagate;
         /// Sets how many connections may wait to be taken.
         backlog: u32 = backlog;
         /// Sets whether several peers may listen on one port and share its connections.
@@ -255,6 +261,7 @@ impl PeerBuilder {
         let defaults = CallDefaults {
             codec,
             timeout: self.config.default_call_timeout,
+            propagate: self.config.propagate,
         };
         let peer = Peer(Arc::new(Shared {
             config: self.config,
@@ -310,16 +317,6 @@ fn check(config: &PeerConfig) -> Result<Network, Error> {
     if config.redial_times != 0 {
         return Err(Error::config(
             "redialling is not built yet; leave redial_times at 0",
-        ));
-    }
-    if !config.default_session_age.is_zero() {
-        return Err(Error::config(
-            "the age of sessions is not built yet; leave default_session_age at zero",
-        ));
-    }
-    if !config.default_context_age.is_zero() {
-        return Err(Error::config(
-            "the age of contexts is not built yet; leave default_context_age at zero",
         ));
     }
     Ok(network)

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::context::OnCancel;
 use crate::proto::Limits;
 use crate::socket::{DialOptions, ListenOptions, SocketOptions};
 
@@ -27,9 +28,17 @@ pub struct PeerConfig {
     pub redial_times: i32,
     /// The name of the codec that bodies are sent in. Default: `json`.
     pub default_body_codec: String,
-    /// The longest life of a session. Default: zero, no limit. Not built yet.
+    /// The longest life of a session, from the start of its reading, and not made longer by
+    /// messages. Default: zero, no limit. See [`Session::set_session_age`](crate::Session::set_session_age).
     pub default_session_age: Duration,
-    /// The longest life of a handler's context. Default: zero, no limit. Not built yet.
+    /// How long the handling of a message may take, from its first hook to the writing of its
+    /// reply, and how long a call waits that says nothing about it. Default: zero, no limit.
+    ///
+    /// A handler's own `#[route(age = "200ms")]` counts in place of it. The caller of a handler
+    /// whose time is over is answered with error 408 `Handle Timeout` at that moment, and a push
+    /// gets a log line; what becomes of the handler is said by [`on_cancel`](Self::on_cancel).
+    /// Messages with a limit cost what those with plugins cost: some allocations, and a timer if
+    /// they wait.
     pub default_context_age: Duration,
     /// From how much time on a call or push is logged as slow. Default: zero, never.
     pub slow_comet_duration: Duration,
@@ -62,7 +71,27 @@ pub struct PeerConfig {
     /// Default: 1024. More is memory for whoever connects and says nothing.
     pub max_handshakes: usize,
     /// How long a call waits for its reply. Default: none, for ever, as in the original.
+    ///
+    /// A call's own timeout counts in place of it. Else the shortest counts of this, of
+    /// [`default_context_age`](Self::default_context_age), and, in a handler, of what is left of
+    /// its time; the last bounds calls with a timeout of their own too.
     pub default_call_timeout: Option<Duration>,
+    /// What becomes of a handler whose time is over, or whose caller gave up, unless its route
+    /// says so by `#[route(on_cancel = "abort")]`. Default: [`OnCancel::Notify`].
+    ///
+    /// It goes on by default, because a future that is dropped half way leaves what it did half
+    /// done, and code that was not written for that does not say so; the calls that it waits for
+    /// end with its time, which ends most handlers. Choose [`OnCancel::Abort`] where stopping early
+    /// saves work and does no harm.
+    pub on_cancel: OnCancel,
+    /// Whether calls carry to the other peer how much time they have left, and whether it is told
+    /// when they are given up: dropped, cancelled, or out of time. Default: no, and the bytes of a
+    /// call are those of the original.
+    ///
+    /// Calls then carry the metadata `X-Remaining-Ms`, and one that is given up costs one more
+    /// small message. Peers of this kind act on both whatever they have set here; others ignore
+    /// them.
+    pub propagate: bool,
     /// How long the encryption and the plugins may take with a new connection before it is a
     /// session. Default: 5 s.
     pub handshake_timeout: Duration,
@@ -108,6 +137,8 @@ impl Default for PeerConfig {
             unix_mode: None,
             max_handshakes: 1024,
             default_call_timeout: None,
+            on_cancel: OnCancel::default(),
+            propagate: false,
             handshake_timeout: Duration::from_secs(5),
             handshake_message_limit: 16 * 1024,
             queue_limit: 4 * 1024 * 1024,

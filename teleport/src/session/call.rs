@@ -104,7 +104,11 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
         self
     }
 
-    /// Fails the call when no reply came in time. Looked at about every 10 ms.
+    /// Fails the call with [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) when no reply came in
+    /// time. Looked at about every 10 ms.
+    ///
+    /// It counts in place of the defaults of session and peer, be it shorter or longer. A call made
+    /// by a handler has no more time than the handler has left, whatever is said here.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
         self
@@ -329,10 +333,13 @@ pub struct CallCanceller {
 
 impl CallCanceller {
     /// Ends the call with [`Cancelled`](crate::ErrorKind::Cancelled), unless its reply is there.
-    /// The other peer is not told, and may handle the call.
+    /// The other peer is told under [`propagate`](crate::PeerConfig::propagate); else it goes on.
     pub fn cancel(&self) {
-        if let (Some(inner), Some(key)) = (self.inner.upgrade(), &self.key) {
-            inner.calls.cancel(key);
+        if let (Some(inner), Some(key)) = (self.inner.upgrade(), &self.key)
+            && inner.calls.cancel(key)
+            && inner.propagates()
+        {
+            inner.tell_cancel(&key.seq());
         }
     }
 }

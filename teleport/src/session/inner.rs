@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::Session;
 use super::batch;
 use super::calls::Calls;
+use super::cancels::Cancels;
 use super::control::Notice;
 use super::drain::Drain;
 use super::outbound::{After, CHAIN_FROM, FLUSH_AT, Outbound, When};
@@ -91,6 +92,10 @@ pub(crate) struct Inner {
     pub(super) parked: AtomicUsize,
     /// Held while the session changes its name.
     pub(super) naming: Mutex<()>,
+    /// In nanoseconds; zero: none.
+    context_age: AtomicU64,
+    pub(super) age: Mutex<super::sweep::Age>,
+    pub(super) cancels: Cancels,
     /// What a shutdown has to tell of this session, once there is one.
     pub(super) drain: OnceLock<Box<Drain>>,
 }
@@ -132,6 +137,7 @@ impl Inner {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         let bounds = shared.bounds();
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let context_age = AtomicU64::new(nanos(shared.config().default_context_age));
         let id = id.unwrap_or_else(|| format!("connection-{number}"));
         Self {
             number,
@@ -163,6 +169,9 @@ impl Inner {
             stalled: Mutex::new(super::sweep::Stall::default()),
             parked: AtomicUsize::new(0),
             naming: Mutex::new(()),
+            context_age,
+            age: Mutex::new(super::sweep::Age::default()),
+            cancels: Cancels::default(),
             #[cfg(feature = "tls")]
             tls: None,
             drain: OnceLock::new(),
@@ -185,6 +194,30 @@ impl Inner {
     /// Changes the id alone; the hub does the rest.
     pub(super) fn replace_id(&self, id: Arc<str>) -> Arc<str> {
         std::mem::replace(&mut *crate::write_lock(&self.id), id)
+    }
+
+    #[inline]
+    pub(super) fn has_context_age(&self) -> bool {
+        self.context_age.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn context_age(&self) -> Duration {
+        Duration::from_nanos(self.context_age.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_context_age(&self, age: Duration) {
+        self.context_age.store(nanos(age), Ordering::Relaxed);
+    }
+
+    /// How long a call waits that says nothing about it.
+    #[inline]
+    pub(super) fn call_timeout(&self) -> Option<Duration> {
+        let timeout = self.shared.call_defaults().timeout;
+        if !self.has_context_age() {
+            return timeout;
+        }
+        let age = self.context_age();
+        Some(timeout.map_or(age, |timeout| timeout.min(age)))
     }
 
     /// The next number of this side's sequence.
@@ -506,6 +539,11 @@ impl std::fmt::Debug for Inner {
             .field("number", &self.number)
             .finish_non_exhaustive()
     }
+}
+
+/// An age of more than five centuries is none.
+fn nanos(age: Duration) -> u64 {
+    u64::try_from(age.as_nanos()).unwrap_or(0)
 }
 
 /// A failure to pack, as the caller should see it.

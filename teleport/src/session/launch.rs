@@ -1,6 +1,7 @@
 //! Getting a call under way: at once if nothing stands in the way, else by way of the plugins that
 //! have a say, or when there is room.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -17,9 +18,9 @@ use super::options::Options;
 use super::outbound::When;
 use super::waiting::Waiting;
 use crate::codec::{Codecs, ToBody};
-use crate::context::WriteCtx;
+use crate::context::{Asked, WriteCtx, bound};
 use crate::error::{Error, ErrorKind};
-use crate::message::{Header, Mtype, Seq};
+use crate::message::{Header, Meta, Mtype, Seq, meta};
 use crate::plugin::Hooks;
 use crate::router::handler::BoxFuture;
 
@@ -58,6 +59,10 @@ pub(super) fn launch<A: ToBody>(
     if !inner.is_open() {
         return Launch::Done(Err(session.closed_error().not_run()));
     }
+    let limit = match limit(options.timeout) {
+        Ok(limit) => limit,
+        Err(error) => return Launch::Done(Err(error)),
+    };
     let hooked = inner
         .shared
         .router()
@@ -66,16 +71,13 @@ pub(super) fn launch<A: ToBody>(
         .any(Hooks::PRE_WRITE_CALL.union(Hooks::POST_WRITE_CALL));
     if hooked || inner.out.is_full() || log::enabled() {
         return match slow_parts(session, options, body, seq) {
-            Ok((header, body)) => Launch::Slow(Box::pin(launch_slow(
-                session.clone(),
-                header,
-                body,
-                options.timeout,
-            ))),
+            Ok((header, body)) => {
+                Launch::Slow(Box::pin(launch_slow(session.clone(), header, body, limit)))
+            }
             Err(error) => Launch::Done(Err(error)),
         };
     }
-    Launch::Done(launch_now(session, options, body, seq, waker))
+    Launch::Done(launch_now(session, options, body, seq, waker, limit))
 }
 
 fn launch_now<A: ToBody>(
@@ -84,16 +86,21 @@ fn launch_now<A: ToBody>(
     body: &A,
     seq: &Seq,
     waker: Option<Waker>,
+    limit: Limit,
 ) -> Result<Waiting, Error> {
     let inner = &session.0;
-    let deadline = deadline(options.timeout);
-    let (waiting, in_flight) = take_in(inner, seq, waker, options.timeout, deadline)?;
+    let (mut waiting, in_flight) = take_in(inner, seq, waker, limit)?;
     let when = if in_flight > CROWD {
         When::Soon
     } else {
         When::Now
     };
-    let meta = options.meta.encoded();
+    let mut meta = options.meta.encoded();
+    if inner.propagates() {
+        let mut said = options.meta.clone();
+        limit.say_in(&mut said);
+        meta = Cow::Owned(said.encoded().into_owned());
+    }
     let head = options.head(Mtype::CALL, seq, &meta);
     match body.as_bytes() {
         Some(bytes) => inner.send(&head, Payload::Bytes(bytes), when)?,
@@ -103,12 +110,49 @@ fn launch_now<A: ToBody>(
             inner.send(&head, Payload::Encode(&mut encode), when)?
         }
     };
+    waiting.attended = inner.propagates();
     Ok(waiting)
 }
 
-/// When a call is past its time; a time beyond all clocks is none.
-fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    Instant::now().checked_add(timeout?)
+/// How long a call may take.
+#[derive(Clone, Copy, Default)]
+struct Limit {
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+/// How long a call may take: as was said, and no longer than the handler that makes it. A time
+/// beyond all clocks is none.
+#[inline]
+fn limit(timeout: Option<Duration>) -> Result<Limit, Error> {
+    let bound = bound();
+    if timeout.is_none() && bound.is_none() {
+        return Ok(Limit::default());
+    }
+    let now = Instant::now();
+    let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
+    match bound {
+        Some(bound) if bound <= now => Err(out_of_time()),
+        Some(bound) if deadline.is_none_or(|deadline| bound < deadline) => Ok(Limit {
+            timeout: Some(bound - now),
+            deadline: Some(bound),
+        }),
+        _ => Ok(Limit { timeout, deadline }),
+    }
+}
+
+#[cold]
+fn out_of_time() -> Error {
+    let text = "the time of the handler that makes the call is over; nothing was sent";
+    Error::new(ErrorKind::Timeout, text)
+}
+
+impl Limit {
+    /// Says in the metadata of a call how much of its time is left.
+    fn say_in(&self, meta: &mut Meta) {
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        meta.set(meta::REMAINING, Asked::text(self.deadline.map(left)));
+    }
 }
 
 /// Takes a place for a reply.
@@ -116,9 +160,9 @@ fn take_in(
     inner: &Arc<Inner>,
     seq: &Seq,
     waker: Option<Waker>,
-    timeout: Option<Duration>,
-    deadline: Option<Instant>,
+    limit: Limit,
 ) -> Result<(Waiting, usize), Error> {
+    let Limit { timeout, deadline } = limit;
     let key = match seq.counter() {
         Some(counter) => inner.calls.insert(counter, waker, deadline),
         None => inner.calls.insert_text(seq.clone(), waker, deadline),
@@ -129,6 +173,7 @@ fn take_in(
         key: Some(key),
         timeout,
         record: None,
+        attended: false,
     };
     if let Some(deadline) = deadline {
         inner.shared.sweeper().watch(inner, Some(deadline));
@@ -196,9 +241,8 @@ async fn launch_slow(
     session: Session,
     header: Header,
     body: Bytes,
-    timeout: Option<Duration>,
+    limit: Limit,
 ) -> Result<Waiting, Error> {
-    let deadline = deadline(timeout);
     let inner = &session.0;
     let tables = inner.shared.router().tables();
     let hooks = &tables.hooks;
@@ -211,14 +255,17 @@ async fn launch_slow(
         });
         run.await.map_err(Error::refused)
     };
-    match deadline {
+    match limit.deadline {
         None => ready.await?,
         Some(deadline) => tokio::time::timeout_at(deadline, ready)
             .await
-            .unwrap_or_else(|_| Err(not_sent(timeout)))?,
+            .unwrap_or_else(|_| Err(not_sent(limit.timeout)))?,
+    }
+    if inner.propagates() {
+        limit.say_in(&mut write.header_mut().meta);
     }
     let (header, body) = write.parts();
-    let (mut waiting, _) = take_in(inner, &header.seq, None, timeout, deadline)?;
+    let (mut waiting, _) = take_in(inner, &header.seq, None, limit)?;
     if let (Some(key), Some(swap)) = (&waiting.key, write.own_swap()) {
         inner.calls.keep_swap(key, swap.clone());
     }
@@ -231,6 +278,7 @@ async fn launch_slow(
             record.set_sent(size);
         }
         waiting.record = record;
+        waiting.attended = inner.propagates();
         Ok::<_, Error>(())
     })?;
     let run = hooks.run(Hooks::POST_WRITE_CALL, &mut write, |p, c| {

@@ -40,7 +40,7 @@ impl<'a> Options<'a> {
         Self {
             uri: UriText::Given(uri),
             codec: settings.codec,
-            timeout: settings.timeout,
+            timeout: session.0.call_timeout(),
             ..Self::default()
         }
     }

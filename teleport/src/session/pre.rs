@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -27,6 +28,8 @@ pub struct PreSession {
     proto: Arc<dyn Proto>,
     dialled: bool,
     counter: u64,
+    context_age: Duration,
+    session_age: Duration,
     /// Whether a message has come.
     heard: bool,
 }
@@ -38,12 +41,16 @@ impl PreSession {
         proto: Arc<dyn Proto>,
         dialled: bool,
     ) -> Self {
+        let config = shared.config();
+        let (context_age, session_age) = (config.default_context_age, config.default_session_age);
         Self {
             shared,
             socket,
             proto,
             dialled,
             counter: 0,
+            context_age,
+            session_age,
             heard: false,
         }
     }
@@ -105,6 +112,29 @@ impl PreSession {
     /// Names the session to be.
     pub fn set_id(&mut self, id: impl Into<String>) {
         self.socket.set_id(id);
+    }
+
+    /// The age of the contexts of the session to be; zero: no limit.
+    #[must_use]
+    pub fn context_age(&self) -> Duration {
+        self.context_age
+    }
+
+    /// Sets the age of the contexts of the session to be; see [`Session::set_context_age`].
+    pub fn set_context_age(&mut self, age: Duration) {
+        self.context_age = age;
+    }
+
+    /// The age of the session to be; zero: no limit.
+    #[must_use]
+    pub fn session_age(&self) -> Duration {
+        self.session_age
+    }
+
+    /// Sets the age of the session to be, counted from the start of its reading; see
+    /// [`Session::set_session_age`].
+    pub fn set_session_age(&mut self, age: Duration) {
+        self.session_age = age;
     }
 
     /// Data of the session to be.
@@ -281,6 +311,7 @@ impl PreSession {
             inner.tls = halves.tls;
         }
         let inner = Arc::new(inner);
+        inner.set_context_age(self.context_age);
         self.shared.hub().insert_new(&inner);
         if !parts.unwritten.is_empty() {
             // A send that was given up half way; its rest must go before anything else.
@@ -293,6 +324,7 @@ impl PreSession {
             parts.unread,
             !self.heard,
         );
+        inner.set_session_age(self.session_age);
         if self.shared.is_draining() {
             inner.ask_to_drain();
         } else if self.shared.is_closing() {

@@ -143,6 +143,7 @@ struct End(Arc<Inner>);
 impl Drop for End {
     fn drop(&mut self) {
         let inner = &self.0;
+        inner.forget_age();
         if !inner.is_closed() {
             inner.set_reason("the task of the session ended early");
             inner.calls.close();

@@ -17,6 +17,8 @@ pub(super) struct Waiting {
     pub(super) key: Option<Key>,
     pub(super) timeout: Option<Duration>,
     pub(super) record: Option<Box<Record>>,
+    /// The other end is told when the call is given up.
+    pub(super) attended: bool,
 }
 
 impl Waiting {
@@ -77,7 +79,9 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            self.inner.calls.remove(&key);
+            if self.inner.calls.remove(&key) && self.attended {
+                self.inner.tell_cancel(&key.seq());
+            }
             self.inner.call_is_over();
             if let Some(record) = self.record.take() {
                 let rerror = Rerror::new(-1, "the call was dropped before its reply came", "");
