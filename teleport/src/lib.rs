@@ -98,6 +98,9 @@ pub use rerror::Rerror;
 pub use router::HandlerInfo;
 pub use session::{CallCmd, Caller, CallerExt, PreSession, Reply, Session};
 pub use socket::Address;
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use socket::tls;
 #[cfg(feature = "macros")]
 #[cfg_attr(docsrs, doc(cfg(feature = "macros")))]
 pub use teleport_macros::{controller, plugin, push_handler, route};

@@ -31,5 +31,6 @@ mod secure_legacy;
 mod session_age;
 mod shutdown;
 mod socket;
+mod tls;
 mod writes;
 mod wrong_protocol;

@@ -14,3 +14,8 @@ pub mod vectors;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct ReadmeDoctests;
+
+/// What the page on protocols shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/protocols.md")]
+struct ProtocolsDoctests;
