@@ -3,6 +3,8 @@
 mod auth;
 mod bad_frames;
 mod bad_messages;
+mod binder;
+mod binder_rules;
 mod calls;
 mod cancellation;
 mod closing;
