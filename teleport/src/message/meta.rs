@@ -17,7 +17,7 @@ pub const REAL_IP: &str = "X-Real-IP";
 pub const ACCEPT_BODY_CODEC: &str = "X-Accept-Body-Codec";
 /// The key under which a CALL says how many milliseconds its caller will wait, and that the caller
 /// tells when it gives up. Blank without a limit.
-pub(crate) const REMAINING: &str = "X-Remaining-Ms";
+pub const REMAINING: &str = "X-Remaining-Ms";
 /// The key under which a message says, by `true`, that its query and body are encrypted, and under
 /// which a sender asks for it; see the secure plugin.
 pub const SECURE: &str = "X-Secure";
