@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use teleport::message::{Message, Mtype, Seq, Uri};
+use teleport::plugins::auth;
 use teleport::proto::Env;
 use teleport::rerror::Rerror;
 use teleport::socket::{Family, HostPort, Socket, SocketError, SocketReader, connect_tcp};
@@ -46,7 +47,14 @@ pub(crate) fn run(args: &SendArgs) -> ExitCode {
 /// Pushes; gives how long it took until all was written.
 async fn push(args: &SendArgs, message: &Message, lines: &Lines) -> Result<Duration, Failure> {
     let deadline = Deadline::after(args.timeout);
-    let socket = connect(args, deadline).await?;
+    let mut socket = connect(args, deadline).await?;
+    if let Some(text) = &args.auth {
+        tokio::select! {
+            biased;
+            proven = prove(&mut socket, text) => proven?,
+            () = deadline.over() => return Err(too_slow(args, "did not let us in")),
+        }
+    }
     let (reader, mut writer) = socket.split();
 
     let started = Instant::now();
@@ -77,7 +85,8 @@ fn message(args: &SendArgs) -> Result<Message, Failure> {
     let uri = Uri::new(args.uri.as_encoded_bytes());
     let seq = match &args.seq {
         Some(seq) => Seq::from(seq.as_encoded_bytes()),
-        None => Seq::from_counter(0),
+        // A proof takes the first one.
+        None => Seq::from_counter(args.auth.is_some().into()),
     };
     let xfer = XferPipe::from_ids(&args.xfer.0).map_err(|e| Failure::Usage(e.to_string()))?;
     let mut message = Message::new(Mtype::PUSH, uri, args.read_body()?)
@@ -104,6 +113,22 @@ async fn connect(args: &SendArgs, deadline: Deadline) -> Result<Socket, Failure>
         &*args.proto.proto(),
         Arc::new(Env::default()),
     ))
+}
+
+/// Proves who is there.
+async fn prove(socket: &mut Socket, text: &str) -> Result<(), Failure> {
+    let seq = Seq::from_counter(0);
+    socket
+        .write_message(&auth::proof(text, seq.clone()))
+        .await?;
+    let lost = |reason: String| Failure::connection(Rerror::conn_closed(reason));
+    match socket.read_message().await {
+        Ok(Some(answer)) => auth::verdict(&answer, &seq).map_err(Failure::answered),
+        Ok(None) => Err(lost("the other side closed the connection".to_owned())),
+        Err(error) => Err(lost(format!(
+            "the connection with the other side broke: {error}"
+        ))),
+    }
 }
 
 fn too_slow(args: &SendArgs, what: &str) -> Failure {
