@@ -4,6 +4,7 @@
 //! object for each direction, so that reading never waits for writing. What they need to know of
 //! the peer is in an [`Env`].
 
+mod any_of;
 mod body;
 mod error;
 mod framing;
@@ -12,8 +13,11 @@ mod limits;
 mod pb;
 mod prefixed;
 mod raw;
+mod sniff;
 mod spare;
+mod stranger;
 
+pub use any_of::AnyOf;
 pub use body::Body;
 pub(crate) use body::Rollback;
 pub use error::{ProtoError, ProtoErrorKind};
@@ -21,6 +25,8 @@ pub use json::JsonProto;
 pub use limits::Limits;
 pub use pb::PbProto;
 pub use raw::RawProto;
+pub use sniff::Sniff;
+pub use stranger::Stranger;
 
 use std::sync::Arc;
 
@@ -55,6 +61,21 @@ pub trait Proto: Send + Sync + 'static {
 
     /// Returns the two directions for one connection.
     fn split(&self) -> (Box<dyn Pack>, Box<dyn Unpack>);
+
+    /// Tells whether the first bytes of a connection, at least one, are of this protocol, for
+    /// [`AnyOf`]. It is asked again, with all of them, each time more have come.
+    ///
+    /// By default never, and then `AnyOf` speaks this protocol only if it is the first of its list
+    /// and this side speaks first.
+    fn recognise(&self, env: &Env, bytes: &[u8]) -> Sniff {
+        let _ = (env, bytes);
+        Sniff::No
+    }
+
+    /// Returns the names of all protocols that this one understands: its own by default.
+    fn names(&self) -> Vec<&'static str> {
+        vec![self.version().1]
+    }
 }
 
 impl<P: Proto + ?Sized> Proto for Arc<P> {
@@ -64,6 +85,14 @@ impl<P: Proto + ?Sized> Proto for Arc<P> {
 
     fn split(&self) -> (Box<dyn Pack>, Box<dyn Unpack>) {
         (**self).split()
+    }
+
+    fn recognise(&self, env: &Env, bytes: &[u8]) -> Sniff {
+        (**self).recognise(env, bytes)
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        (**self).names()
     }
 }
 
@@ -95,6 +124,12 @@ pub trait Pack: Send + Sync {
         dst: &mut BytesMut,
     ) -> Option<Result<(), ProtoError>> {
         let _ = (env, head, body_len, dst);
+        None
+    }
+
+    /// Returns the id and the name of the protocol that the connection turned out to be in, for a
+    /// protocol that chooses. `None` by default, and while nothing is chosen.
+    fn chosen(&self) -> Option<(u8, &'static str)> {
         None
     }
 }

@@ -140,10 +140,14 @@ impl Session {
         Ok(look(descriptor.as_fd()))
     }
 
-    /// The id and the name of the protocol that is spoken.
+    /// The id and the name of the protocol that is spoken. Where the port speaks [`AnyOf`] several
+    /// it is the first of these until somebody has said something.
+    ///
+    /// [`AnyOf`]: crate::proto::AnyOf
     #[must_use]
     pub fn proto(&self) -> (u8, &'static str) {
-        self.0.proto.version()
+        let chosen = self.0.pack.chosen();
+        chosen.unwrap_or_else(|| self.0.proto.version())
     }
 
     /// Data of the session's own, to be read. Holds a lock: do not keep it across an `await`.

@@ -254,6 +254,26 @@ impl Socket {
         self.reader.env()
     }
 
+    /// The protocol that the connection turned out to be in, if it is one that chooses.
+    pub(crate) fn chosen(&self) -> Option<(u8, &'static str)> {
+        self.writer.chosen()
+    }
+
+    /// What was read and not taken.
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.reader.unread()
+    }
+
+    /// Reads once more, whatever there is already.
+    pub(crate) async fn read_more(&mut self) -> io::Result<usize> {
+        self.reader.read_more().await
+    }
+
+    /// Writes bytes that are no message of the protocol.
+    pub(crate) async fn write_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_bytes(bytes).await
+    }
+
     /// Takes the two directions apart, so that both can be used at once. Name and own data are
     /// dropped: take them before.
     #[must_use]

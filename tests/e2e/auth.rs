@@ -193,8 +193,7 @@ async fn broken_frames_before_acceptance_are_closed_without_an_answer() {
     wrong_version[4] = b'x';
     let filtered = framed(b"?", &launch_frame("A", "secret").payload());
     for bytes in [
-        &b"GET / HTTP/1.1\r\n\r\n"[..],
-        &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3],
+        &b"SSH-2.0-x\r\n"[..],
         &[0, 0, 0, 0],
         &[0, 0, 0, 5, b'r'],
         &[0xff; 64],

@@ -7,7 +7,9 @@ mod scan;
 mod unescape;
 mod unpack;
 
-use super::{Pack, Proto, Unpack};
+use super::{Env, Pack, Proto, Sniff, Unpack, prefixed};
+
+pub(super) use unpack::recognise_payload;
 
 /// The json protocol, id `j`: each message is a JSON object, so that peers can be written where
 /// nothing but JSON is at hand, and people can read along.
@@ -52,6 +54,10 @@ impl Proto for JsonProto {
             Box::<pack::JsonPack>::default(),
             Box::<unpack::JsonUnpack>::default(),
         )
+    }
+
+    fn recognise(&self, env: &Env, bytes: &[u8]) -> Sniff {
+        prefixed::recognise(env, bytes, recognise_payload)
     }
 }
 

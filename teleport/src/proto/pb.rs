@@ -3,7 +3,7 @@
 mod pack;
 mod unpack;
 
-use super::{Pack, Proto, Unpack};
+use super::{Env, Pack, Proto, Sniff, Unpack, prefixed};
 
 /// The fields of a message, and their wire types.
 const SEQ: u32 = 1;
@@ -64,6 +64,10 @@ impl Proto for PbProto {
             Box::<pack::PbPack>::default(),
             Box::<unpack::PbUnpack>::default(),
         )
+    }
+
+    fn recognise(&self, env: &Env, bytes: &[u8]) -> Sniff {
+        prefixed::recognise(env, bytes, unpack::recognise_payload)
     }
 }
 

@@ -3,11 +3,14 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::{Env, ProtoError, ProtoErrorKind, Rollback, framing};
+use super::{Env, ProtoError, ProtoErrorKind, Rollback, Sniff, framing};
 use crate::xfer::Scratch;
 
 /// The length of the size field.
 const SIZE: usize = 4;
+
+/// The version of the raw protocol, where these have their number of filters.
+const RAW: u8 = b'r';
 
 /// What stands before the filter ids: the size, and the number of filters.
 const PREFIX: usize = SIZE + 1;
@@ -106,6 +109,33 @@ pub(super) fn check_prefix(env: &Env, src: &[u8]) -> Result<Option<usize>, Proto
         env.filters.find(id)?;
     }
     Ok(Some(len))
+}
+
+/// Tells whether bytes begin a frame whose payload `look` knows: it is given what is there of a
+/// payload, its filters undone, and whether that is all of it.
+pub(super) fn recognise(env: &Env, src: &[u8], look: fn(&[u8], bool) -> Sniff) -> Sniff {
+    let Some((prefix, rest)) = src.split_first_chunk::<PREFIX>() else {
+        return Sniff::More;
+    };
+    let [a, b, c, d, pipe] = *prefix;
+    let size = framing::claimed([a, b, c, d]);
+    let ids = usize::from(pipe);
+    // The raw protocol has its version there; nobody has so many filters.
+    if pipe == RAW || size < 1 + ids {
+        return Sniff::No;
+    }
+    if ids == 0 {
+        let whole = rest.get(..size - 1);
+        return look(whole.unwrap_or(rest), whole.is_some());
+    }
+    let mut scratch = Scratch::default();
+    let is_whole = src.len() >= size.saturating_add(SIZE);
+    let frame = src.get(..size.saturating_add(SIZE)).unwrap_or(src);
+    match unpack(env, frame, is_whole, &mut scratch) {
+        Ok(Some(unpacked)) => look(unpacked.payload, true),
+        Ok(None) => Sniff::More,
+        Err(_) => Sniff::No,
+    }
 }
 
 /// The filter ids of a whole frame, and what stands behind them.

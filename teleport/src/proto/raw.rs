@@ -3,7 +3,7 @@
 mod pack;
 mod unpack;
 
-use super::{Pack, Proto, Unpack};
+use super::{Env, Pack, Proto, Sniff, Unpack};
 
 const VERSION: u8 = b'r';
 
@@ -44,6 +44,14 @@ impl Proto for RawProto {
             Box::<pack::RawPack>::default(),
             Box::<unpack::RawUnpack>::default(),
         )
+    }
+
+    fn recognise(&self, _env: &Env, bytes: &[u8]) -> Sniff {
+        match bytes.get(4) {
+            None => Sniff::More,
+            Some(&VERSION) => Sniff::Yes,
+            Some(_) => Sniff::No,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Mtype, Seq};
 use crate::peer::{Peer, Shared};
-use crate::proto::Proto;
+use crate::proto::{Proto, ProtoError, Stranger};
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 
@@ -27,6 +27,8 @@ pub struct PreSession {
     proto: Arc<dyn Proto>,
     dialled: bool,
     counter: u64,
+    /// Whether a message has come.
+    heard: bool,
 }
 
 impl PreSession {
@@ -42,6 +44,7 @@ impl PreSession {
             proto,
             dialled,
             counter: 0,
+            heard: false,
         }
     }
 
@@ -95,7 +98,8 @@ impl PreSession {
     /// The id and the name of the protocol that is spoken.
     #[must_use]
     pub fn proto(&self) -> (u8, &'static str) {
-        self.proto.version()
+        let chosen = self.socket.chosen();
+        chosen.unwrap_or_else(|| self.proto.version())
     }
 
     /// Names the session to be.
@@ -143,14 +147,53 @@ impl PreSession {
     ///
     /// Nothing is lost.
     pub async fn receive(&mut self) -> Result<Message, Error> {
-        match self.socket.read_message().await {
-            Ok(Some(message)) => Ok(message),
-            Ok(None) => {
-                let text = format!("{} closed the connection", self.remote_address());
-                Err(Error::closed(text))
+        loop {
+            match self.socket.read_message().await {
+                Ok(Some(message)) => {
+                    self.heard = true;
+                    return Ok(message);
+                }
+                Ok(None) => return Err(self.closed()),
+                Err(SocketError::Proto(error)) if !self.heard => {
+                    let stranger = {
+                        let unread = self.socket.unread();
+                        Stranger::of(self.socket.env(), &*self.proto, unread)
+                    };
+                    match stranger {
+                        Some(stranger) if stranger.needs_more() => {
+                            match self.socket.read_more().await {
+                                Ok(0) => return Err(self.closed()),
+                                Ok(_) => {}
+                                Err(error) => return Err(self.failed("receive", error.into())),
+                            }
+                        }
+                        Some(stranger) => return Err(self.refuse(&stranger, error).await),
+                        None => return Err(self.failed("receive", error.into())),
+                    }
+                }
+                Err(error) => return Err(self.failed("receive", error)),
             }
-            Err(error) => Err(self.failed("receive", error)),
         }
+    }
+
+    /// Tells one who came to the wrong port that it is.
+    #[cold]
+    async fn refuse(&mut self, stranger: &Stranger, error: ProtoError) -> Error {
+        if let Some(answer) = stranger.answer() {
+            // One who is gone needs no answer.
+            let _ = self.socket.write_bytes(answer).await;
+        }
+        let text = format!(
+            "cannot receive on the new connection with {}: {}",
+            self.remote_address(),
+            stranger.says()
+        );
+        Error::new(ErrorKind::Protocol, text).with_source(error)
+    }
+
+    #[cold]
+    fn closed(&self) -> Error {
+        Error::closed(format!("{} closed the connection", self.remote_address()))
     }
 
     /// The next sequence text; it is taken by this.
@@ -243,7 +286,13 @@ impl PreSession {
             // A send that was given up half way; its rest must go before anything else.
             let _ = inner.put(&parts.unwritten, None, super::outbound::When::Now);
         }
-        task::start(Arc::clone(&inner), halves.read, parts.unpack, parts.unread);
+        task::start(
+            Arc::clone(&inner),
+            halves.read,
+            parts.unpack,
+            parts.unread,
+            !self.heard,
+        );
         if self.shared.is_draining() {
             inner.ask_to_drain();
         } else if self.shared.is_closing() {

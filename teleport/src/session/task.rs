@@ -27,7 +27,7 @@ use super::outbound::When;
 use super::scratch;
 use crate::codec::BodyRef;
 use crate::plugin::Hooks;
-use crate::proto::Unpack;
+use crate::proto::{ProtoError, Stranger, Unpack};
 use crate::rerror::Rerror;
 
 /// How many reads one wake does at most.
@@ -75,6 +75,8 @@ struct Task {
     /// The outbound queue wants to be looked at: it is stuck, or a promise is due.
     out_waits: bool,
     reading: bool,
+    /// Nobody has said anything yet that could be read.
+    is_new: bool,
 }
 
 /// How the taking out of messages ended.
@@ -93,6 +95,7 @@ pub(crate) fn start(
     read: Box<dyn AsyncRead + Send + Unpin>,
     unpack: Box<dyn Unpack>,
     rest: BytesMut,
+    is_new: bool,
 ) {
     let rest_is_ready = !rest.is_empty();
     let mut task = Task {
@@ -103,6 +106,7 @@ pub(crate) fn start(
         rest_is_ready,
         out_waits: true,
         reading: true,
+        is_new,
     };
     let tracker = inner.shared.tasks().clone();
     let end = End(inner);
@@ -417,7 +421,10 @@ impl Task {
         )) {
             Err(error) => Poll::Ready(Err(Stop(format!("{READ_FAILED}: {error}")))),
             Ok(0) => Poll::Ready(Err(self.end_of_stream())),
-            Ok(_) if self.rest.len() < frame => Poll::Ready(Ok(Ok((Taken::All, false)))),
+            // Of somebody new it is not known yet whether that is the length at all.
+            Ok(_) if self.rest.len() < frame && !self.is_new => {
+                Poll::Ready(Ok(Ok((Taken::All, false))))
+            }
             Ok(_) => {
                 let taken = self.take_rest(budget);
                 Poll::Ready(Ok(taken))
@@ -496,9 +503,10 @@ impl Task {
                         break Err(stop);
                     }
                 }
-                Err(error) => break Err(broken(&error, rest)),
+                Err(error) => break broken(inner, &error, rest, self.is_new && used == 0),
             }
         };
+        self.is_new &= used == 0;
         if dispatch.came > 0 {
             inner.came.fetch_add(dispatch.came, Ordering::Relaxed);
         }
@@ -542,18 +550,24 @@ fn part_of(all: &Bytes, slice: &[u8]) -> Option<Bytes> {
     (end <= all.len()).then(|| all.slice(offset..end))
 }
 
-/// Says what broke the protocol, and who may have been talking.
+/// Says what broke the protocol, and if nothing was said before, who may be talking. One who came
+/// to the wrong port is told so, when enough is there to do it.
 #[cold]
-fn broken(error: &crate::proto::ProtoError, bytes: &[u8]) -> Stop {
-    let hint = match bytes {
-        [b'G', b'E', b'T', b' ', ..]
-        | [b'P', b'O', b'S', b'T', ..]
-        | [b'H', b'E', b'A', b'D', ..]
-        | [b'P', b'R', b'I', b' ', ..] => " (these bytes look like HTTP)",
-        [0x16, 3, ..] => " (these bytes look like TLS)",
-        _ => "",
+fn broken(inner: &Inner, error: &ProtoError, bytes: &[u8], is_new: bool) -> Result<Taken, Stop> {
+    let stranger = is_new.then(|| Stranger::of(inner.env(), &*inner.proto, bytes));
+    let Some(stranger) = stranger.flatten() else {
+        return Err(Stop(format!("a frame is broken: {error}")));
     };
-    Stop(format!("a frame is broken: {error}{hint}"))
+    if stranger.needs_more() {
+        return Ok(Taken::All);
+    }
+    if let Some(answer) = stranger.answer()
+        && inner.put(answer, None, When::Now).is_err()
+    {
+        tracing::debug!(remote = %inner.remote, "a stranger is gone already");
+    }
+    let says = stranger.says();
+    Err(Stop(format!("a frame is broken: {error} ({says})")))
 }
 
 /// The time that one wake may take.

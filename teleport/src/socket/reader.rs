@@ -94,6 +94,14 @@ impl SocketReader {
         &self.env
     }
 
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.buf
+    }
+
+    pub(super) async fn read_more(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
     pub(super) fn into_parts(
         self,
     ) -> (Box<dyn AsyncRead + Send + Unpin>, Box<dyn Unpack>, BytesMut) {

@@ -119,6 +119,15 @@ impl SocketWriter {
         &self.env
     }
 
+    pub(super) fn chosen(&self) -> Option<(u8, &'static str)> {
+        self.pack.chosen()
+    }
+
+    pub(super) async fn write_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.buf.extend_from_slice(bytes);
+        self.flush().await
+    }
+
     pub(super) fn into_parts(self) -> (Box<dyn WriteHalf>, Box<dyn Pack>, BytesMut) {
         (self.write, self.pack, self.buf)
     }

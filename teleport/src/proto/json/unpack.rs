@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     message::{Frame, Head, Mtype, text::quoted},
-    proto::{Env, ProtoError, Unpack, prefixed, spare},
+    proto::{Env, ProtoError, Sniff, Unpack, prefixed, spare},
     xfer::{self, Scratch},
 };
 
@@ -46,6 +46,35 @@ impl Unpack for JsonUnpack {
         self.scratch.release();
         spare::give(mem::take(&mut self.plain));
     }
+}
+
+/// Tells whether a payload, or what is there of it, is of this protocol.
+pub(in crate::proto) fn recognise_payload(payload: &[u8], whole: bool) -> Sniff {
+    let end = if whole { Sniff::No } else { Sniff::More };
+    let mut scanner = Scanner::new(payload);
+    match scanner.peek() {
+        None => return end,
+        Some(b'{') => scanner.take(b'{'),
+        Some(_) => return Sniff::No,
+    };
+    match scanner.peek() {
+        None => end,
+        // A pb message may begin with a line feed too, and then go on as it likes.
+        Some(b'"' | b'}') if payload.starts_with(b"\n") => match whole {
+            true if is_message(payload) => Sniff::Yes,
+            true => Sniff::No,
+            false => Sniff::More,
+        },
+        Some(b'"' | b'}') => Sniff::Yes,
+        Some(_) => Sniff::No,
+    }
+}
+
+fn is_message(payload: &[u8]) -> bool {
+    let mut plain = spare::take();
+    let is_message = Fields::read(payload, &mut plain).is_ok();
+    spare::give(plain);
+    is_message
 }
 
 /// Where the bytes of a field are.

@@ -1,7 +1,7 @@
 use super::{BODY, BODY_CODEC, FIXED_32, FIXED_64, LEN, META, MTYPE, SEQ, URI, VARINT};
 use crate::{
     message::{Frame, Head, Mtype},
-    proto::{Env, ProtoError, ProtoErrorKind, Unpack, prefixed},
+    proto::{Env, ProtoError, ProtoErrorKind, Sniff, Unpack, json, prefixed},
     xfer::Scratch,
 };
 
@@ -31,6 +31,25 @@ impl Unpack for PbUnpack {
 
     fn release(&mut self) {
         self.scratch.release();
+    }
+}
+
+/// Tells whether a payload, or what is there of it, is of this protocol.
+pub(super) fn recognise_payload(payload: &[u8], whole: bool) -> Sniff {
+    match payload.first() {
+        None if whole => Sniff::Yes,
+        None => Sniff::More,
+        // The tag of a seq, or a line feed before the object of a json message.
+        Some(0x0a) => match json::recognise_payload(payload, whole) {
+            Sniff::Yes => Sniff::No,
+            Sniff::No => Sniff::Yes,
+            Sniff::More => Sniff::More,
+        },
+        // The other fields that there are.
+        Some(0x10 | 0x1a | 0x22 | 0x28 | 0x32) => Sniff::Yes,
+        Some(_) if whole && parse(&[], payload).is_ok() => Sniff::Yes,
+        Some(_) if !whole && Rest(payload).may_be_unknown() => Sniff::More,
+        Some(_) => Sniff::No,
     }
 }
 
@@ -71,6 +90,16 @@ impl<'a> Rest<'a> {
         match u32::try_from(tag >> 3) {
             Ok(field @ 1..0x2000_0000) => Ok((field, wire_type)),
             _ => Err(bad(format!("{} is no number of a field", tag >> 3))),
+        }
+    }
+
+    /// Whether a field that is not known may begin here.
+    fn may_be_unknown(&mut self) -> bool {
+        match self.tag() {
+            Ok((field, wire_type)) => {
+                field > BODY && matches!(wire_type, VARINT | FIXED_64 | LEN | FIXED_32)
+            }
+            Err(error) => error.kind() == ProtoErrorKind::BadLength,
         }
     }
 
