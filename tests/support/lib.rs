@@ -14,3 +14,8 @@ pub mod vectors;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct ReadmeDoctests;
+
+/// What the page on lifecycle shows.
+#[cfg(all(doctest, unix))]
+#[doc = include_str!("../../docs/lifecycle.md")]
+struct LifecycleDoctests;
