@@ -32,9 +32,8 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
 }
 
 async fn serve(args: &ServeArgs, messages: &Lines) -> Result<(), Failure> {
-    let peer = args
-        .proto
-        .on(Peer::builder())
+    let peer = Peer::builder()
+        .proto(args.proto())
         .message_limit(args.limit)
         .count_time(true)
         .plugin(Tap::everything(messages.clone()))

@@ -4,6 +4,8 @@
 //! Its tokens stand where the item they come from stands, so that what rustc finds wrong with a
 //! handler (a future that is not `Send`, a type that is no body) is shown at the handler.
 
+#[cfg(feature = "binder")]
+mod bind;
 mod block;
 mod fallback;
 mod function;
@@ -16,10 +18,12 @@ use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::Path;
 
+#[cfg(feature = "binder")]
+pub(crate) use self::bind::bind;
 pub(crate) use self::block::block;
 pub(crate) use self::function::function;
 pub(crate) use self::plugin::plugin;
-use crate::model::{Kind, Route, Run};
+use crate::model::{Kind, OnCancel, Route, Run};
 
 /// The runtime's door for generated code.
 fn private(krate: &Path) -> TokenStream {
@@ -58,6 +62,19 @@ fn row(private: &TokenStream, route: &Route) -> TokenStream {
     let method = route.method();
     let spawn = route.run == Run::Spawn;
     let blocking = route.run == Run::Blocking;
+    let age = match route.limits.age {
+        None => quote!(#private::None),
+        Some(age) => {
+            let (secs, nanos) = (age.as_secs(), age.subsec_nanos());
+            quote!(#private::Some(#private::Duration::new(#secs, #nanos)))
+        }
+    };
+    let on_cancel = match route.limits.on_cancel {
+        None => quote!(#private::None),
+        Some(OnCancel::Abort) => quote!(#private::Some(#private::OnCancel::Abort)),
+        Some(OnCancel::Notify) => quote!(#private::Some(#private::OnCancel::Notify)),
+        Some(OnCancel::Finish) => quote!(#private::Some(#private::OnCancel::Finish)),
+    };
     quote! {
         #private::RouteInfo {
             path: #path,
@@ -68,6 +85,8 @@ fn row(private: &TokenStream, route: &Route) -> TokenStream {
             doc: #doc,
             spawn: #spawn,
             blocking: #blocking,
+            age: #age,
+            on_cancel: #on_cancel,
         }
     }
 }

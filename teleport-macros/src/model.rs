@@ -3,8 +3,11 @@
 //! All checks are made here. A model is always complete enough to be expanded: what is wrong is
 //! noted as a problem, left out of the model, and nothing later can fail.
 
+#[cfg(feature = "binder")]
+mod bind;
 mod block;
 mod function;
+mod limits;
 mod plugin;
 mod route;
 mod signature;
@@ -13,8 +16,11 @@ mod text;
 use proc_macro2::TokenStream;
 use syn::{LitStr, Path, parse_quote};
 
+#[cfg(feature = "binder")]
+pub(crate) use self::bind::{Bind, End, Ends, Field, Nested, Source};
 pub(crate) use self::block::{Block, row_names};
 pub(crate) use self::function::Function;
+pub(crate) use self::limits::{Limits, OnCancel};
 pub(crate) use self::plugin::{Body, Hook, Plugin};
 pub(crate) use self::route::{Route, Run};
 pub(crate) use self::signature::{Handler, borrows};
@@ -77,6 +83,8 @@ const HANDLERS: Grammar = Grammar {
             takes: Takes::Text,
             example: "underscores = \"keep\"",
         },
+        limits::AGE,
+        limits::ON_CANCEL,
         CRATE,
     ],
     literal: None,
@@ -106,11 +114,14 @@ pub(crate) struct Options {
     name: Option<LitStr>,
     prefix: String,
     underscores: Underscores,
+    /// What holds for each handler that says nothing else.
+    limits: Limits,
 }
 
 impl Options {
     pub(crate) fn parse(tokens: TokenStream, problems: &mut Problems) -> Self {
         let args = Args::parse(tokens, &HANDLERS, problems);
+        let limits = Limits::read(&args, problems);
         let mut checked = |name: &str, check: fn(&str) -> Result<(), String>| {
             let text = args.text(name)?;
             match check(&text.value()) {
@@ -139,6 +150,7 @@ impl Options {
             name,
             prefix: prefix.map(|prefix| prefix.value()).unwrap_or_default(),
             underscores,
+            limits,
         }
     }
 

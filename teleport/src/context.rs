@@ -4,11 +4,14 @@
 
 mod call;
 mod hook;
+mod life;
 mod push;
 mod received;
 
 pub use call::{CallCtx, UnknownCallCtx};
 pub(crate) use hook::Answered;
 pub use hook::{PreCtx, ReadCtx, WriteCtx};
+pub use life::OnCancel;
+pub(crate) use life::{Asked, Life, Limits, bound};
 pub use push::{PushCtx, UnknownPushCtx};
 pub use received::Received;

@@ -95,6 +95,10 @@ impl Error {
         self
     }
 
+    pub(crate) fn is_not_run(&self) -> bool {
+        self.0.not_run
+    }
+
     #[cold]
     pub(crate) fn closed(why: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Closed, why)

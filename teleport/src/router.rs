@@ -11,6 +11,7 @@ use crate::lock;
 use crate::peer::Peer;
 use crate::plugin::{FlatHooks, Plugin, PluginContainer, Scope, check_scope};
 
+pub(crate) mod bound;
 pub(crate) mod handler;
 mod path;
 pub(crate) mod registrar;
@@ -73,6 +74,7 @@ impl Router {
             calls: now.calls.rebuilt(&changed)?,
             pushes: now.pushes.rebuilt(&changed)?,
             hooks: FlatHooks::new(&changed, &[], &[])?,
+            aged: now.aged,
         };
         self.tables.store(Arc::new(tables));
         *plugins = changed;
@@ -97,6 +99,7 @@ impl Router {
                 plugin.post_reg(&mut info)?;
             }
             paths.push(info.path().to_owned());
+            tables.aged |= info.age().is_some();
             match route.handler {
                 registrar::AnyHandler::Call(handler) => {
                     let entry =

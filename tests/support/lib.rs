@@ -19,3 +19,13 @@ struct ReadmeDoctests;
 #[cfg(all(doctest, unix))]
 #[doc = include_str!("../../docs/lifecycle.md")]
 struct LifecycleDoctests;
+
+/// What the page on rules for arguments shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/binder.md")]
+struct BinderDoctests;
+
+/// What the page on protocols shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/protocols.md")]
+struct ProtocolsDoctests;

@@ -62,6 +62,8 @@ pub(super) fn function(krate: &Path, function: &Function) -> TokenStream {
                 doc: "",
                 spawn: false,
                 blocking: false,
+                age: #private::None,
+                on_cancel: #private::None,
             };
 
             fn register(_: &mut #private::Registrar<'_>) {}

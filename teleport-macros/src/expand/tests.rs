@@ -28,7 +28,7 @@ fn a_block_gets_its_table_and_its_registration() {
                 Ok(arg.iter().sum())
             }
 
-            #[route("/pi", blocking)]
+            #[route("/pi", blocking, age = "200ms", on_cancel = "notify")]
             fn pi(&self) -> f64 {
                 3.14
             }
@@ -73,6 +73,27 @@ fn a_plugin_names_its_hooks() {
         }
     };
     assert_reads_as("plugin", plugins(TokenStream::new(), item));
+}
+
+#[cfg(feature = "binder")]
+#[test]
+fn a_struct_gets_its_checks() {
+    let item = quote! {
+        struct Order<T> {
+            /// How many.
+            #[param(range(1..=100))]
+            amount: u32,
+            #[param(len(3..7), regex = r"^\d+$", error(code = 7, message = "No"))]
+            product: String,
+            #[serde(skip)]
+            #[param(query = "_from", nonzero)]
+            customer: String,
+            #[param(nested)]
+            lines: Vec<T>,
+            comment: String,
+        }
+    };
+    assert_reads_as("bind", crate::binds(item));
 }
 
 #[test]

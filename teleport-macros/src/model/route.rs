@@ -5,7 +5,7 @@ use syn::ext::IdentExt as _;
 use syn::{Attribute, Ident, LitStr, Meta, ReturnType};
 
 use super::signature::Handler;
-use super::{Options, text};
+use super::{Limits, Options, limits, text};
 use crate::parse::{Args, Grammar, Problems, Rule, Takes};
 use crate::uri;
 
@@ -32,6 +32,8 @@ const ROUTE: Grammar = Grammar {
             takes: Takes::Text,
             example: "name = \"add\"",
         },
+        limits::AGE,
+        limits::ON_CANCEL,
     ],
     literal: Some("\"/path\""),
     elsewhere: &[
@@ -70,6 +72,7 @@ pub(super) struct RouteArgs {
     run: Run,
     name: Option<String>,
     literal: Option<String>,
+    limits: Limits,
 }
 
 impl RouteArgs {
@@ -120,7 +123,7 @@ impl RouteArgs {
             );
         }
         let skip = args.flag("skip").map(Ident::span);
-        let others = ["spawn", "blocking", "name"].map(|name| args.flag(name));
+        let others = ["spawn", "blocking", "name", "age", "on_cancel"].map(|name| args.flag(name));
         let literal = args.literal();
         if let Some(skip) = skip {
             if literal.is_some() || others.iter().any(Option::is_some) {
@@ -153,6 +156,7 @@ impl RouteArgs {
         }
         Self {
             skip: None,
+            limits: Limits::read(&args, problems),
             run,
             name: name.and_then(|name| {
                 checked(name, problems, |name| {
@@ -210,6 +214,7 @@ pub(crate) struct Route {
     pub(crate) reply_text: String,
     pub(crate) doc: String,
     pub(crate) run: Run,
+    pub(crate) limits: Limits,
     /// The `#[cfg(..)]` of the item.
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) handler: Handler,
@@ -251,6 +256,7 @@ impl Route {
             },
             doc: text::doc_text(attrs),
             run: args.run,
+            limits: args.limits.or(options.limits),
             cfgs: attrs
                 .iter()
                 .filter(|attr| attr.path().is_ident("cfg"))

@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
+use super::Life;
 use crate::codec::{BodyRef, FromBody};
 use crate::message::{Head, Meta, Mtype, Seq, Uri, meta};
 use crate::peer::Peer;
@@ -24,6 +28,8 @@ pub struct Received {
     xfer: XferPipe,
     size: usize,
     swap: Option<Box<Swap>>,
+    /// What limits the handling; mostly nothing does.
+    life: Option<Arc<Life>>,
 }
 
 impl Received {
@@ -43,6 +49,7 @@ impl Received {
             xfer: XferPipe::from_wire(head.xfer),
             size,
             swap: None,
+            life: None,
         }
     }
 
@@ -159,6 +166,84 @@ impl Received {
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    pub(crate) fn life(&self) -> Option<&Arc<Life>> {
+        self.life.as_ref()
+    }
+
+    pub(crate) fn set_life(&mut self, life: Option<Arc<Life>>) {
+        self.life = life;
+    }
+
+    /// When the time to handle the message is over: its context age counted from its first hook,
+    /// or what its caller has left, if that is less. `None` without a limit.
+    ///
+    /// It is a time of the clock that never jumps, for `tokio::time::timeout_at` and the like.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.life.as_ref()?.deadline()
+    }
+
+    /// How much time is left to handle the message; zero when it is over, `None` without a limit.
+    ///
+    /// Calls that the handler makes have no more than this. A task that it spawns has to be told:
+    ///
+    /// ```
+    /// # use teleport::{CallCtx, Error};
+    /// # async fn handler(ctx: &mut CallCtx) -> Result<(), Error> {
+    /// let (session, remaining) = (ctx.session().clone(), ctx.remaining());
+    /// tokio::spawn(async move {
+    ///     let mut call = session.call::<String>("/who/are/you", ());
+    ///     if let Some(remaining) = remaining {
+    ///         call = call.timeout(remaining);
+    ///     }
+    ///     call.await
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        Some(self.deadline()?.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the handler was told that nobody waits for it any more: its time is over, or its
+    /// caller gave up. Never under [`OnCancel::Finish`](super::OnCancel::Finish).
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.is_told())
+    }
+
+    /// Waits until [`is_cancelled`](Self::is_cancelled); for ever, if that never happens.
+    ///
+    /// The future borrows nothing, so it can be kept, and moved into a task that the handler
+    /// spawns.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use teleport::{CallCtx, Rerror};
+    /// # async fn work() -> u32 { 1 }
+    /// async fn handler(ctx: &mut CallCtx) -> Result<u32, Rerror> {
+    ///     tokio::select! {
+    ///         done = work() => Ok(done),
+    ///         () = ctx.cancelled() => Err(Rerror::timeout("stopped half way")), // nobody gets it
+    ///     }
+    /// }
+    /// ```
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        let life = self.life.clone();
+        async move {
+            match life {
+                Some(life) => life.told().await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     pub(crate) fn set_body_codec(&mut self, codec: u8) {

@@ -15,6 +15,9 @@ pub const REPLY_ERROR: &str = "X-Reply-Error";
 pub const REAL_IP: &str = "X-Real-IP";
 /// The key under which a call names the codec that it wants its reply in, as a decimal id.
 pub const ACCEPT_BODY_CODEC: &str = "X-Accept-Body-Codec";
+/// The key under which a CALL says how many milliseconds its caller will wait, and that the caller
+/// tells when it gives up. Blank without a limit.
+pub const REMAINING: &str = "X-Remaining-Ms";
 /// The key under which a message says, by `true`, that its query and body are encrypted, and under
 /// which a sender asks for it; see the secure plugin.
 pub const SECURE: &str = "X-Secure";

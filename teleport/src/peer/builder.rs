@@ -11,11 +11,12 @@ use tokio_util::task::TaskTracker;
 use super::listen::Listeners;
 use super::{CallDefaults, Peer, PeerConfig, Shared};
 use crate::codec::{Codec, Codecs};
+use crate::context::OnCancel;
 use crate::error::Error;
 use crate::plugin::{Hooks, Plugin, PluginContainer};
 use crate::proto::{Env, Proto, RawProto};
 use crate::router::Router;
-use crate::session::{Hub, Sweeper};
+use crate::session::{Backoff, Events, Hub, Sweeper};
 #[cfg(feature = "tls")]
 use crate::socket::tls::{TlsClient, TlsServer};
 use crate::socket::{Network, NetworkError, Place, SocketOptions};
@@ -93,13 +94,23 @@ impl PeerBuilder {
         local_port: u16 = Some(local_port);
         /// Sets the longest time that dialling may take.
         default_dial_timeout: Duration = default_dial_timeout;
-        /// Sets how often to dial again after a connection broke. Not built yet.
+        /// Sets how often to dial again after a connection broke: 0 never, below 0 without end.
         redial_times: i32 = redial_times;
+        /// Sets what the pauses before dialling again are made of.
+        redial_interval: Duration = redial_interval;
+        /// Sets the longest pause before dialling again.
+        redial_longest_interval: Duration = redial_longest_interval;
+        /// Sets how the pauses before dialling again are chosen.
+        redial_backoff: Backoff = redial_backoff;
+        /// Sets how long a connection must have lasted for the pauses to start again.
+        redial_stable_after: Duration = redial_stable_after;
+        /// Sets how many calls and pushes of a session may wait for its next connection.
+        redial_max_waiting: usize = redial_max_waiting;
         /// Sets the codec that bodies are sent in, by its name.
         default_body_codec: impl Into<String> = default_body_codec.into();
-        /// Sets the longest life of a session. Not built yet.
+        /// Sets the longest life of a session.
         default_session_age: Duration = default_session_age;
-        /// Sets the longest life of a handler's context. Not built yet.
+        /// Sets how long the handling of a message may take, and a call that says nothing else.
         default_context_age: Duration = default_context_age;
         /// Sets from how much time on a call or push is logged as slow.
         slow_comet_duration: Duration = slow_comet_duration;
@@ -111,6 +122,11 @@ impl PeerBuilder {
         socket: SocketOptions = socket;
         /// Sets how long a call waits for its reply.
         default_call_timeout: Duration = Some(default_call_timeout);
+        /// Sets what becomes of a handler whose time is over, or whose caller gave up.
+        on_cancel: OnCancel = on_cancel;
+        /// Sets whether deadlines of calls, and their ends before a reply, are told to the other
+        /// peer.
+        propagate: bool = propagate;
         /// Sets how many connections may wait to be taken.
         backlog: u32 = backlog;
         /// Sets whether several peers may listen on one port and share its connections.
@@ -255,6 +271,7 @@ impl PeerBuilder {
         let defaults = CallDefaults {
             codec,
             timeout: self.config.default_call_timeout,
+            propagate: self.config.propagate,
         };
         let peer = Peer(Arc::new(Shared {
             config: self.config,
@@ -274,6 +291,7 @@ impl PeerBuilder {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             shutdown: super::Shutdown::default(),
+            events: Events::default(),
             defaults,
         }));
         for plugin in self.plugins.iter() {
@@ -307,19 +325,10 @@ fn check(config: &PeerConfig) -> Result<Network, Error> {
             "max_handshakes is 0, so that no connection could be taken; write 1 or more",
         ));
     }
-    if config.redial_times != 0 {
+    if config.redial_interval.is_zero() {
         return Err(Error::config(
-            "redialling is not built yet; leave redial_times at 0",
-        ));
-    }
-    if !config.default_session_age.is_zero() {
-        return Err(Error::config(
-            "the age of sessions is not built yet; leave default_session_age at zero",
-        ));
-    }
-    if !config.default_context_age.is_zero() {
-        return Err(Error::config(
-            "the age of contexts is not built yet; leave default_context_age at zero",
+            "redial_interval is zero, which would dial in a hot loop; write 100 ms, or set \
+             redial_times to 0 to never dial again",
         ));
     }
     Ok(network)

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::context::OnCancel;
 use crate::proto::Limits;
+use crate::session::Backoff;
 use crate::socket::{DialOptions, ListenOptions, SocketOptions};
 
 /// The settings of a peer, as plain data.
@@ -23,13 +25,22 @@ pub struct PeerConfig {
     /// The longest time that dialling may take, encryption included. Default: zero, no limit of
     /// our own; encryption alone has that of `handshake_timeout`.
     pub default_dial_timeout: Duration,
-    /// How often to dial again after a connection broke. Default: 0. Not built yet.
+    /// How often a session that this peer dialled dials again after its connection broke: 0 never,
+    /// below 0 without end. The count starts again after a connection that was stable. Default: 0.
     pub redial_times: i32,
     /// The name of the codec that bodies are sent in. Default: `json`.
     pub default_body_codec: String,
-    /// The longest life of a session. Default: zero, no limit. Not built yet.
+    /// The longest life of a session, from the start of its reading, and not made longer by
+    /// messages. Default: zero, no limit. See [`Session::set_session_age`](crate::Session::set_session_age).
     pub default_session_age: Duration,
-    /// The longest life of a handler's context. Default: zero, no limit. Not built yet.
+    /// How long the handling of a message may take, from its first hook to the writing of its
+    /// reply, and how long a call waits that says nothing about it. Default: zero, no limit.
+    ///
+    /// A handler's own `#[route(age = "200ms")]` counts in place of it. The caller of a handler
+    /// whose time is over is answered with error 408 `Handle Timeout` at that moment, and a push
+    /// gets a log line; what becomes of the handler is said by [`on_cancel`](Self::on_cancel).
+    /// Messages with a limit cost what those with plugins cost: some allocations, and a timer if
+    /// they wait.
     pub default_context_age: Duration,
     /// From how much time on a call or push is logged as slow. Default: zero, never.
     pub slow_comet_duration: Duration,
@@ -42,6 +53,21 @@ pub struct PeerConfig {
     pub limits: Limits,
     /// The options of the sockets that are accepted and dialled. Default: no delay.
     pub socket: SocketOptions,
+    /// What the pauses before dialling again are made of. Default: 100 ms, as in the original. A
+    /// longer one is gentler to a server that comes back, and finds it later.
+    pub redial_interval: Duration,
+    /// The bound of pauses that are jittered. Default: 30 s.
+    pub redial_longest_interval: Duration,
+    /// How the pauses are chosen. Default: [`Backoff::Jittered`]; [`Backoff::Fixed`] is as in the
+    /// original.
+    pub redial_backoff: Backoff,
+    /// How long a connection must have lasted for the count and the pauses to start again. Default:
+    /// 10 s.
+    pub redial_stable_after: Duration,
+    /// How many calls and pushes of a session may wait for its next connection, with bodies of
+    /// `queue_limit` bytes together; more are refused with
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy). Default: 1024.
+    pub redial_max_waiting: usize,
     /// The address to listen on, in place of `local_ip` and `listen_port`: `host:port`, a path
     /// when the network is one of unix sockets, or with the network in front, as in
     /// `unix:/run/app.sock`. Default: none.
@@ -62,7 +88,27 @@ pub struct PeerConfig {
     /// Default: 1024. More is memory for whoever connects and says nothing.
     pub max_handshakes: usize,
     /// How long a call waits for its reply. Default: none, for ever, as in the original.
+    ///
+    /// A call's own timeout counts in place of it. Else the shortest counts of this, of
+    /// [`default_context_age`](Self::default_context_age), and, in a handler, of what is left of
+    /// its time; the last bounds calls with a timeout of their own too.
     pub default_call_timeout: Option<Duration>,
+    /// What becomes of a handler whose time is over, or whose caller gave up, unless its route
+    /// says so by `#[route(on_cancel = "abort")]`. Default: [`OnCancel::Notify`].
+    ///
+    /// It goes on by default, because a future that is dropped half way leaves what it did half
+    /// done, and code that was not written for that does not say so; the calls that it waits for
+    /// end with its time, which ends most handlers. Choose [`OnCancel::Abort`] where stopping early
+    /// saves work and does no harm.
+    pub on_cancel: OnCancel,
+    /// Whether calls carry to the other peer how much time they have left, and whether it is told
+    /// when they are given up: dropped, cancelled, or out of time. Default: no, and the bytes of a
+    /// call are those of the original.
+    ///
+    /// Calls then carry the metadata `X-Remaining-Ms`, and one that is given up costs one more
+    /// small message. Peers of this kind act on both whatever they have set here; others ignore
+    /// them.
+    pub propagate: bool,
     /// How long the encryption and the plugins may take with a new connection before it is a
     /// session. Default: 5 s.
     pub handshake_timeout: Duration,
@@ -101,6 +147,11 @@ impl Default for PeerConfig {
             count_time: false,
             limits: Limits::default(),
             socket: SocketOptions::default(),
+            redial_interval: Duration::from_millis(100),
+            redial_longest_interval: Duration::from_secs(30),
+            redial_backoff: Backoff::default(),
+            redial_stable_after: Duration::from_secs(10),
+            redial_max_waiting: 1024,
             listen_address: None,
             local_port: None,
             backlog: 1024,
@@ -108,6 +159,8 @@ impl Default for PeerConfig {
             unix_mode: None,
             max_handshakes: 1024,
             default_call_timeout: None,
+            on_cancel: OnCancel::default(),
+            propagate: false,
             handshake_timeout: Duration::from_secs(5),
             handshake_message_limit: 16 * 1024,
             queue_limit: 4 * 1024 * 1024,

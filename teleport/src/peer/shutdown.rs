@@ -283,7 +283,7 @@ fn is_still(
 async fn cut_off(shared: &Arc<Shared>) {
     for session in shared.hub.all() {
         session.inner().begin_count();
-        session.inner().abort("the peer has shut down");
+        session.inner().abort_session("the peer has shut down");
     }
     if tokio::time::timeout(LAST_HOOKS, shared.tasks.wait())
         .await
@@ -293,7 +293,7 @@ async fn cut_off(shared: &Arc<Shared>) {
     }
     shared.shutdown.over.cancel();
     for session in shared.hub.all() {
-        session.inner().abort("the peer has shut down");
+        session.inner().abort_session("the peer has shut down");
     }
     let _ = tokio::time::timeout(LAST_HOOKS, shared.tasks.wait()).await;
 }

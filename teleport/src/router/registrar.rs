@@ -2,10 +2,12 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::handler::{CallFn, CallHandler, PushFn, PushHandler};
 use super::join_path;
 use super::table::{HandlerInfo, RouteKind, RunMode};
+use crate::context::{Limits, OnCancel};
 use crate::error::{Error, ErrorKind};
 
 /// One row of the route table that the macros write.
@@ -28,6 +30,10 @@ pub struct RouteInfo {
     pub spawn: bool,
     /// Whether the handler runs on a thread that may block.
     pub blocking: bool,
+    /// The age of its contexts: none of its own, zero for no limit.
+    pub age: Option<Duration>,
+    /// What becomes of it when its time is over: what the peer says without one.
+    pub on_cancel: Option<OnCancel>,
 }
 
 /// A type whose methods handle calls; written by `#[controller]`.
@@ -184,6 +190,10 @@ impl<'a> Registrar<'a> {
         };
         let path = join_path(&[self.prefix, row.path]);
         let info = HandlerInfo::new(kind, path, name).describe(row.arg, row.reply, row.doc);
+        let info = info.limit(Limits {
+            age: row.age,
+            on_cancel: row.on_cancel,
+        });
         self.planned.push(Planned {
             info,
             mode,

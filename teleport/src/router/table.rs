@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
 use super::handler::{CallHandler, PushHandler};
+use crate::context::{Limits, OnCancel};
 use crate::error::{Error, ErrorKind};
 use crate::plugin::{FlatHooks, Hooks, Plugin, PluginContainer};
 
@@ -33,6 +35,7 @@ pub struct HandlerInfo {
     reply: &'static str,
     doc: &'static str,
     any_case: bool,
+    limits: Limits,
 }
 
 impl HandlerInfo {
@@ -45,6 +48,7 @@ impl HandlerInfo {
             reply: "",
             doc: "",
             any_case: false,
+            limits: Limits::default(),
         }
     }
 
@@ -56,6 +60,27 @@ impl HandlerInfo {
     ) -> Self {
         (self.argument, self.reply, self.doc) = (argument, reply, doc);
         self
+    }
+
+    pub(crate) fn limit(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The age of the handler's contexts, if its route says one; zero: it says that there is none.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.limits.age
+    }
+
+    /// What becomes of the handler when its time is over, if its route says so.
+    #[must_use]
+    pub fn on_cancel(&self) -> Option<OnCancel> {
+        self.limits.on_cancel
     }
 
     /// What the handler takes.
@@ -129,7 +154,8 @@ pub(crate) struct Entry<H: ?Sized> {
     pub(crate) group: Vec<Arc<dyn Plugin>>,
     pub(crate) own: Vec<Arc<dyn Plugin>>,
     pub(crate) hooks: FlatHooks,
-    /// Whether the message can go straight from its head to the handler and the reply.
+    /// Whether the message can go straight from its head to the handler and the reply, unless
+    /// something else limits its time.
     pub(crate) direct: bool,
     pub(crate) handler: Arc<H>,
 }
@@ -156,12 +182,13 @@ impl<H: ?Sized> Entry<H> {
             RouteKind::Call | RouteKind::UnknownCall => CALL_HOOKS,
             RouteKind::Push | RouteKind::UnknownPush => PUSH_HOOKS,
         };
+        let direct = mode == RunMode::Inline && info.limits.age.is_none() && !hooks.any(after);
         Self {
             info,
             mode,
             group: group.to_vec(),
             own: own.to_vec(),
-            direct: mode == RunMode::Inline && !hooks.any(after),
+            direct,
             hooks: hooks.clone(),
             handler,
         }
@@ -309,6 +336,8 @@ pub(crate) struct Tables {
     pub(crate) pushes: Table<dyn PushHandler>,
     /// The plugins of the peer itself: header hooks, connection hooks, hooks of what is sent.
     pub(crate) hooks: FlatHooks,
+    /// Whether any route has an age of its own.
+    pub(crate) aged: bool,
 }
 
 #[cold]

@@ -14,7 +14,7 @@ use super::log::Record;
 use super::outbound::When;
 use super::slow;
 use crate::codec;
-use crate::context::{Answered, CallCtx, ReadCtx};
+use crate::context::{Answered, CallCtx};
 use crate::error::{Error, ErrorKind};
 use crate::message::{Head, Meta, Mtype, Seq, Uri, meta};
 use crate::plugin::FlatHooks;
@@ -341,10 +341,10 @@ impl Owed {
     }
 
     /// Sees to it that the reply hooks of the call see the reply whatever becomes of it.
-    pub(super) fn tell(&mut self, hooks: &FlatHooks, ctx: &ReadCtx) {
+    pub(super) fn tell(&mut self, hooks: &FlatHooks, uri: &Uri) {
         self.hooks = hooks
             .any(slow::REPLY_HOOKS)
-            .then(|| (hooks.clone(), ctx.uri().clone()));
+            .then(|| (hooks.clone(), uri.clone()));
     }
 
     pub(super) fn settle(mut self, (ctx, result): CallOutcome) {
@@ -355,6 +355,10 @@ impl Owed {
                 Err(rerror) => answer.send(inner, ctx.as_ref(), Err(rerror)),
             }
         }
+    }
+
+    pub(super) fn seq(&self) -> Option<Seq> {
+        self.answer.as_ref().map(|answer| answer.seq.clone())
     }
 
     pub(super) fn answer(&mut self) -> Option<Answer> {

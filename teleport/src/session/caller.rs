@@ -30,6 +30,8 @@ pub struct Request {
     pub seq: Option<Seq>,
     /// How long to wait for the reply; the caller's default without one. A push has none.
     pub timeout: Option<Duration>,
+    /// Whether the other peer may do it twice; see [`Call::idempotent`]. A push has none.
+    pub idempotent: bool,
 }
 
 impl Request {

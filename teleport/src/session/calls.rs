@@ -32,6 +32,16 @@ pub(super) enum Key {
     Text(Seq),
 }
 
+impl Key {
+    /// The sequence text.
+    pub(super) fn seq(&self) -> Seq {
+        match self {
+            Self::Counter(counter) => Seq::from_counter(*counter),
+            Self::Text(seq) => seq.clone(),
+        }
+    }
+}
+
 /// A reply as it arrived.
 #[derive(Debug)]
 pub(super) struct ReplyIn {
@@ -348,7 +358,7 @@ impl Calls {
     ) -> Option<Option<Waker>> {
         let mut state = lock(&self.state);
         let slot = state.slot_of(seq)?;
-        if slot.reply.is_some() || slot.mark.is_some() {
+        if !slot.waits() {
             return None;
         }
         let mut spare = std::mem::take(&mut slot.spare);
@@ -401,25 +411,28 @@ impl Calls {
         Poll::Ready(result)
     }
 
-    /// Ends a call that has no reply yet; whoever waits for it is told.
-    pub(super) fn cancel(&self, key: &Key) {
+    /// Ends a call that has no reply yet; whoever waits for it is told. Tells whether it was so.
+    pub(super) fn cancel(&self, key: &Key) -> bool {
         let waker = {
             let mut state = lock(&self.state);
-            let Some(slot) = state.slot(key) else { return };
-            if slot.reply.is_some() || slot.mark.is_some() {
-                return;
-            }
+            let Some(slot) = state.slot(key).filter(|slot| slot.waits()) else {
+                return false;
+            };
             slot.mark = Some(Ended::Cancelled);
             slot.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
+        true
     }
 
-    /// Forgets a call; its reply will find nobody. Tells whether it was still there.
+    /// Forgets a call; its reply will find nobody. Tells whether it still waited.
     pub(super) fn remove(&self, key: &Key) -> bool {
-        lock(&self.state).remove(key)
+        let mut state = lock(&self.state);
+        let waited = state.slot(key).is_some_and(|slot| slot.waits());
+        state.remove(key);
+        waited
     }
 
     /// Notes that the reply to the call of this sequence text is here, if one waits for it.
@@ -512,22 +525,28 @@ impl Calls {
         lock(&self.state).counted.unwrap_or_default()
     }
 
-    /// Times out the calls whose deadline has passed, and tells the earliest that has not.
-    pub(super) fn sweep(&self, now: Instant) -> Option<Instant> {
+    /// Times out the calls whose deadline has passed, and tells the earliest that has not. Who
+    /// timed out is noted in `who`.
+    pub(super) fn sweep(&self, now: Instant, mut who: Option<&mut Vec<Seq>>) -> Option<Instant> {
         let mut wakers = Vec::new();
         let mut next = None;
         {
             let mut state = lock(&self.state);
             let State { table, side, .. } = &mut *state;
-            for slot in table.iter_mut().chain(side.values_mut()) {
-                let Some(deadline) = slot.deadline else {
+            let numbered = table.iter_mut().map(|slot| (None, slot));
+            let named = side.iter_mut().map(|(seq, slot)| (Some(seq), slot));
+            for (seq, slot) in numbered.chain(named) {
+                let Some(deadline) = slot.deadline.filter(|_| slot.waits()) else {
                     continue;
                 };
-                if slot.mark.is_some() || slot.reply.is_some() {
-                    continue;
-                }
                 if deadline <= now {
                     slot.mark = Some(Ended::TimedOut);
+                    if let Some(who) = &mut who {
+                        who.push(
+                            seq.cloned()
+                                .unwrap_or_else(|| Seq::from_counter(slot.counter)),
+                        );
+                    }
                     wakers.extend(slot.waker.take());
                 } else {
                     next = Some(next.map_or(deadline, |next: Instant| next.min(deadline)));

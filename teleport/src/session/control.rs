@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::cancels::GivenUp;
 use super::inner::{Inner, Payload};
 use super::outbound::When;
 use crate::codec;
 use crate::error::Error;
-use crate::message::{Head, Meta, Mtype, meta};
+use crate::message::{Head, Meta, Mtype, Seq, meta};
 
 /// The sequence text of all notices.
 const SEQ: &[u8] = b"~notice";
@@ -35,8 +36,22 @@ const GOING_AWAY: &[u8] = b"going-away";
 const GONE: &[u8] = b"gone";
 
 impl Inner {
+    /// Whether the other end is told about deadlines, and calls that are given up.
+    #[inline]
+    pub(super) fn propagates(&self) -> bool {
+        self.shared.call_defaults().propagate
+    }
+
+    /// Tells the other end that nobody waits any more for the reply to a call. It is a favour: it
+    /// is not done when the connection is over, or too much is queued for it.
+    #[cold]
+    pub(super) fn tell_cancel(&self, seq: &Seq) {
+        if self.out.queued() < self.bounds.hard_queue {
+            let _ = self.tell(Notice::Cancel(seq.as_bytes()));
+        }
+    }
+
     /// Tells the other end something.
-    #[allow(dead_code, reason = "cancelled calls are about to tell")]
     pub(super) fn tell(&self, notice: Notice<'_>) -> Result<(), Error> {
         let mut pairs = Meta::new();
         match notice {
@@ -73,7 +88,7 @@ pub(super) fn take(inner: &Arc<Inner>, head: &Head<'_>) -> bool {
         Some(notice) => {
             tracing::debug!(remote = %inner.remote, ?notice, "the other end gave notice");
             match notice {
-                Notice::Cancel(_) => {}
+                Notice::Cancel(seq) => given_up(inner, seq),
                 Notice::GoingAway => inner.leave("the other end is going away"),
                 Notice::Gone => {
                     inner.leave("the other end is gone");
@@ -84,6 +99,19 @@ pub(super) fn take(inner: &Arc<Inner>, head: &Head<'_>) -> bool {
         None => tracing::debug!(remote = %inner.remote, "an unknown notice came"),
     }
     true
+}
+
+/// A caller gave up. One that gives up on what is done already, or twice, changes nothing.
+fn given_up(inner: &Inner, seq: &[u8]) {
+    let remote = &inner.remote;
+    match inner.cancels.give_up(seq) {
+        GivenUp::Told => tracing::debug!(%remote, seq = %Seq::from(seq), "a caller gave up"),
+        GivenUp::TooMany { first: true } => tracing::warn!(
+            %remote,
+            "the other end gives up on too many calls; their handlers go on"
+        ),
+        GivenUp::Unknown | GivenUp::TooMany { first: false } => {}
+    }
 }
 
 fn read(pairs: &Meta) -> Option<Notice<'_>> {

@@ -15,6 +15,7 @@ use super::answer::{Answer, Owed};
 use super::calls::{ReplyBytes, ReplyIn};
 use super::control;
 use super::inner::Inner;
+use super::limited;
 use super::log::{self, Kind, Record};
 use super::slow;
 use crate::codec::{self, BodyRef};
@@ -216,8 +217,9 @@ impl Dispatch<'_> {
             return Ok(());
         }
         if self.tables.hooks.any(EARLY_CALL) {
+            let life = limited::life(self.inner, head, None, self.tables.aged);
             let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
-            slow::start(slow::call(job, answer, self.inner));
+            slow::start(slow::call(job.limited(life), answer, self.inner));
             return Ok(());
         }
         let found = match uri::plain_path(head.uri) {
@@ -240,10 +242,11 @@ impl Dispatch<'_> {
             return Ok(());
         };
         let received = received.unwrap_or_else(|| self.received(head, size));
-        if entry.direct {
+        if entry.direct && !limited::is_limited(self.inner, head) {
             return self.run(entry, CallCtx::new(received), answer, body);
         }
-        let job = slow::Job::new(received, body.to_bytes(), self.tables);
+        let life = limited::life(self.inner, head, Some(entry.info.limits()), false);
+        let job = slow::Job::new(received, body.to_bytes(), self.tables).limited(life);
         let own_task = entry.mode != crate::router::RunMode::Inline;
         let future = slow::routed_call(job, Arc::clone(entry), answer, self.inner);
         if own_task {
@@ -315,8 +318,9 @@ impl Dispatch<'_> {
             return Ok(());
         }
         if self.tables.hooks.any(EARLY_PUSH) {
+            let life = limited::life(self.inner, head, None, self.tables.aged);
             let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
-            slow::start(slow::push(job, record, self.inner));
+            slow::start(slow::push(job.limited(life), record, self.inner));
             return Ok(());
         }
         let found = match uri::plain_path(head.uri) {
@@ -339,8 +343,9 @@ impl Dispatch<'_> {
             return Ok(());
         };
         let received = received.unwrap_or_else(|| self.received(head, size));
-        if !entry.direct {
-            let job = slow::Job::new(received, body.to_bytes(), self.tables);
+        if !entry.direct || limited::is_limited(self.inner, head) {
+            let life = limited::life(self.inner, head, Some(entry.info.limits()), false);
+            let job = slow::Job::new(received, body.to_bytes(), self.tables).limited(life);
             let own_task = entry.mode != crate::router::RunMode::Inline;
             let future = slow::routed_push(job, Arc::clone(entry), record, self.inner);
             if own_task {

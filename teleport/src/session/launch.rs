@@ -1,6 +1,7 @@
 //! Getting a call under way: at once if nothing stands in the way, else by way of the plugins that
 //! have a say, or when there is room.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -17,9 +18,9 @@ use super::options::Options;
 use super::outbound::When;
 use super::waiting::Waiting;
 use crate::codec::{Codecs, ToBody};
-use crate::context::WriteCtx;
+use crate::context::{Asked, WriteCtx, bound};
 use crate::error::{Error, ErrorKind};
-use crate::message::{Header, Mtype, Seq};
+use crate::message::{Header, Meta, Mtype, Seq, meta};
 use crate::plugin::Hooks;
 use crate::router::handler::BoxFuture;
 
@@ -51,13 +52,17 @@ pub(super) fn launch<A: ToBody>(
     session: &Session,
     options: &Options<'_>,
     body: &A,
-    seq: &Seq,
     waker: Option<Waker>,
 ) -> Launch {
     let inner = &session.0;
     if !inner.is_open() {
-        return Launch::Done(Err(session.closed_error().not_run()));
+        return launch_elsewhere(session, options, body, waker);
     }
+    let limit = match limit(options.timeout) {
+        Ok(limit) => limit,
+        Err(error) => return Launch::Done(Err(error)),
+    };
+    let seq = seq_of(inner, options.seq.clone());
     let hooked = inner
         .shared
         .router()
@@ -66,16 +71,138 @@ pub(super) fn launch<A: ToBody>(
         .any(Hooks::PRE_WRITE_CALL.union(Hooks::POST_WRITE_CALL));
     if hooked || inner.out.is_full() || log::enabled() {
         return match slow_parts(session, options, body, seq) {
-            Ok((header, body)) => Launch::Slow(Box::pin(launch_slow(
-                session.clone(),
-                header,
-                body,
-                options.timeout,
-            ))),
+            Ok((header, body)) if inner.line().is_some() => {
+                let again = Again::new(header, body, options, limit);
+                Launch::Slow(Box::pin(again.launch(session.clone())))
+            }
+            Ok((header, body)) => {
+                let session = session.clone();
+                Launch::Slow(Box::pin(async move {
+                    launch_slow(&session, header, body, limit).await
+                }))
+            }
             Err(error) => Launch::Done(Err(error)),
         };
     }
-    Launch::Done(launch_now(session, options, body, seq, waker))
+    let launched = launch_now(session, options, body, &seq, waker, limit);
+    match launched {
+        // The connection broke, and nobody has noticed yet.
+        Err(error) if error.is_closed() && inner.line().is_some() => {
+            launch_later(session, options, body)
+        }
+        launched => Launch::Done(launched),
+    }
+}
+
+/// The connection that the session's handle was made with takes no calls: there may be another.
+#[cold]
+fn launch_elsewhere<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+    waker: Option<Waker>,
+) -> Launch {
+    let Some(line) = session.0.line() else {
+        return Launch::Done(Err(session.closed_error().not_run()));
+    };
+    match line.up() {
+        Some(inner) if inner.number != session.0.number => {
+            if options.seq.is_some() {
+                inner.note_hand_set();
+            }
+            launch(&Session(inner), options, body, waker)
+        }
+        _ => launch_later(session, options, body),
+    }
+}
+
+/// Makes a call as soon as there is a connection.
+#[cold]
+pub(super) fn launch_later<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+) -> Launch {
+    match Again::of(session, options, body) {
+        Ok(again) => Launch::Slow(Box::pin(again.launch(session.clone()))),
+        Err(error) => Launch::Done(Err(error)),
+    }
+}
+
+/// All that it takes to make a call, also a second time.
+#[derive(Clone)]
+pub(super) struct Again {
+    header: Header,
+    body: Bytes,
+    /// The sequence text was set by hand.
+    hand_set: bool,
+    pub(super) is_idempotent: bool,
+    limit: Limit,
+}
+
+impl Again {
+    pub(super) fn of<A: ToBody>(
+        session: &Session,
+        options: &Options<'_>,
+        body: &A,
+    ) -> Result<Self, Error> {
+        let seq = options.seq.clone().unwrap_or_default();
+        let (header, body) = slow_parts(session, options, body, seq)?;
+        Ok(Self::new(header, body, options, limit(options.timeout)?))
+    }
+
+    fn new(header: Header, body: Bytes, options: &Options<'_>, limit: Limit) -> Self {
+        Self {
+            header,
+            body,
+            hand_set: options.seq.is_some(),
+            is_idempotent: options.idempotent,
+            limit,
+        }
+    }
+
+    /// Sets the deadline that the call had when it was made the first time.
+    pub(super) fn until(mut self, deadline: Option<Instant>) -> Self {
+        self.limit.deadline = deadline;
+        self
+    }
+
+    /// Makes the call on the connection in use, or waits for one.
+    pub(super) async fn launch(self, session: Session) -> Result<Waiting, Error> {
+        let Some(line) = session.0.line() else {
+            return Err(session.closed_error().not_run());
+        };
+        let _waits = line.admit(self.body.len())?;
+        loop {
+            let session = self.limit.hold(line.ready()).await?;
+            let inner = &session.0;
+            let header = header_on(inner, &self.header, self.hand_set);
+            let body = self.body.clone();
+            match launch_slow(&session, header, body, self.limit).await {
+                Err(error) if error.is_closed() && error.is_not_run() => note_closed(inner),
+                launched => return launched,
+            }
+        }
+    }
+}
+
+/// A message's header, with the sequence text that it has on this connection.
+pub(super) fn header_on(inner: &Inner, header: &Header, hand_set: bool) -> Header {
+    let by_hand = hand_set.then(|| {
+        inner.note_hand_set();
+        header.seq.clone()
+    });
+    Header {
+        seq: seq_of(inner, by_hand),
+        ..header.clone()
+    }
+}
+
+/// A connection takes no more messages: sees to it that its session knows.
+pub(super) fn note_closed(inner: &Inner) {
+    if inner.is_open() {
+        inner.fail_writing();
+    }
 }
 
 fn launch_now<A: ToBody>(
@@ -84,18 +211,23 @@ fn launch_now<A: ToBody>(
     body: &A,
     seq: &Seq,
     waker: Option<Waker>,
+    limit: Limit,
 ) -> Result<Waiting, Error> {
     let inner = &session.0;
-    let deadline = deadline(options.timeout);
-    let (waiting, in_flight) = take_in(inner, seq, waker, options.timeout, deadline)?;
+    let (mut waiting, in_flight) = take_in(inner, seq, waker, limit)?;
     let when = if in_flight > CROWD {
         When::Soon
     } else {
         When::Now
     };
-    let meta = options.meta.encoded();
+    let mut meta = options.meta.encoded();
+    if inner.propagates() {
+        let mut said = options.meta.clone();
+        limit.say_in(&mut said);
+        meta = Cow::Owned(said.encoded().into_owned());
+    }
     let head = options.head(Mtype::CALL, seq, &meta);
-    match body.as_bytes() {
+    let put = match body.as_bytes() {
         Some(bytes) => inner.send(&head, Payload::Bytes(bytes), when)?,
         None => {
             let codecs = &inner.env().codecs;
@@ -103,12 +235,60 @@ fn launch_now<A: ToBody>(
             inner.send(&head, Payload::Encode(&mut encode), when)?
         }
     };
+    waiting.end = put.end;
+    waiting.attended = inner.propagates();
     Ok(waiting)
 }
 
-/// When a call is past its time; a time beyond all clocks is none.
-fn deadline(timeout: Option<Duration>) -> Option<Instant> {
-    Instant::now().checked_add(timeout?)
+/// How long a call may take.
+#[derive(Clone, Copy, Default)]
+struct Limit {
+    timeout: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+/// How long a call may take: as was said, and no longer than the handler that makes it. A time
+/// beyond all clocks is none.
+#[inline]
+fn limit(timeout: Option<Duration>) -> Result<Limit, Error> {
+    let bound = bound();
+    if timeout.is_none() && bound.is_none() {
+        return Ok(Limit::default());
+    }
+    let now = Instant::now();
+    let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
+    match bound {
+        Some(bound) if bound <= now => Err(out_of_time()),
+        Some(bound) if deadline.is_none_or(|deadline| bound < deadline) => Ok(Limit {
+            timeout: Some(bound - now),
+            deadline: Some(bound),
+        }),
+        _ => Ok(Limit { timeout, deadline }),
+    }
+}
+
+#[cold]
+fn out_of_time() -> Error {
+    let text = "the time of the handler that makes the call is over; nothing was sent";
+    Error::new(ErrorKind::Timeout, text).not_run()
+}
+
+impl Limit {
+    /// Does something in the time of a call, nothing of which is sent before.
+    async fn hold<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match self.deadline {
+            None => work.await,
+            Some(deadline) => tokio::time::timeout_at(deadline, work)
+                .await
+                .unwrap_or_else(|_| Err(not_sent(self.timeout))),
+        }
+    }
+
+    /// Says in the metadata of a call how much of its time is left.
+    fn say_in(&self, meta: &mut Meta) {
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        meta.set(meta::REMAINING, Asked::text(self.deadline.map(left)));
+    }
 }
 
 /// Takes a place for a reply.
@@ -116,9 +296,9 @@ fn take_in(
     inner: &Arc<Inner>,
     seq: &Seq,
     waker: Option<Waker>,
-    timeout: Option<Duration>,
-    deadline: Option<Instant>,
+    limit: Limit,
 ) -> Result<(Waiting, usize), Error> {
+    let Limit { timeout, deadline } = limit;
     let key = match seq.counter() {
         Some(counter) => inner.calls.insert(counter, waker, deadline),
         None => inner.calls.insert_text(seq.clone(), waker, deadline),
@@ -128,7 +308,10 @@ fn take_in(
         inner: Arc::clone(inner),
         key: Some(key),
         timeout,
+        deadline,
+        end: 0,
         record: None,
+        attended: false,
     };
     if let Some(deadline) = deadline {
         inner.shared.sweeper().watch(inner, Some(deadline));
@@ -162,9 +345,9 @@ fn slow_parts<A: ToBody>(
     session: &Session,
     options: &Options<'_>,
     body: &A,
-    seq: &Seq,
+    seq: Seq,
 ) -> Result<(Header, Bytes), Error> {
-    let header = options.header(Mtype::CALL, seq.clone())?;
+    let header = options.header(Mtype::CALL, seq)?;
     Ok((header, encode(&session.0, options.codec, body)?))
 }
 
@@ -193,12 +376,11 @@ pub(super) fn encode_with<A: ToBody + ?Sized>(
 
 /// Makes a call when there is room, by way of the plugins that have a say, with its log line.
 async fn launch_slow(
-    session: Session,
+    session: &Session,
     header: Header,
     body: Bytes,
-    timeout: Option<Duration>,
+    limit: Limit,
 ) -> Result<Waiting, Error> {
-    let deadline = deadline(timeout);
     let inner = &session.0;
     let tables = inner.shared.router().tables();
     let hooks = &tables.hooks;
@@ -211,14 +393,12 @@ async fn launch_slow(
         });
         run.await.map_err(Error::refused)
     };
-    match deadline {
-        None => ready.await?,
-        Some(deadline) => tokio::time::timeout_at(deadline, ready)
-            .await
-            .unwrap_or_else(|_| Err(not_sent(timeout)))?,
+    limit.hold(ready).await?;
+    if inner.propagates() {
+        limit.say_in(&mut write.header_mut().meta);
     }
     let (header, body) = write.parts();
-    let (mut waiting, _) = take_in(inner, &header.seq, None, timeout, deadline)?;
+    let (mut waiting, _) = take_in(inner, &header.seq, None, limit)?;
     if let (Some(key), Some(swap)) = (&waiting.key, write.own_swap()) {
         inner.calls.keep_swap(key, swap.clone());
     }
@@ -226,11 +406,13 @@ async fn launch_slow(
     header.with_head(|head| {
         let mut record =
             log::enabled().then(|| Box::new(Record::new(Kind::CallLaunch, style, head, body, 0)));
-        let size = inner.send(head, Payload::Bytes(body), When::Now)?;
+        let put = inner.send(head, Payload::Bytes(body), When::Now)?;
+        waiting.end = put.end;
         if let Some(record) = &mut record {
-            record.set_sent(size);
+            record.set_sent(put.size);
         }
         waiting.record = record;
+        waiting.attended = inner.propagates();
         Ok::<_, Error>(())
     })?;
     let run = hooks.run(Hooks::POST_WRITE_CALL, &mut write, |p, c| {
@@ -246,7 +428,7 @@ async fn launch_slow(
 fn not_sent(timeout: Option<Duration>) -> Error {
     let timeout = timeout.unwrap_or_default();
     let text = format!("the call could not be sent within {timeout:?}; nothing was sent");
-    Error::new(ErrorKind::Timeout, text)
+    Error::new(ErrorKind::Timeout, text).not_run()
 }
 
 /// Waits until the outbound queue takes more.

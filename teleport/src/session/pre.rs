@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::events::SessionEventKind;
 use super::inner::Inner;
 use super::launch::encode_with;
+use super::line::{Heritage, Line};
 use super::{Session, task};
 use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
@@ -15,6 +18,7 @@ use crate::peer::{Peer, Shared};
 use crate::proto::{Proto, ProtoError, Stranger};
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
+use crate::write_lock;
 
 /// A connection before its read loop starts: the plugins of the peer may exchange messages on it
 /// that no handler sees, and refuse it.
@@ -27,8 +31,13 @@ pub struct PreSession {
     proto: Arc<dyn Proto>,
     dialled: bool,
     counter: u64,
+    context_age: Duration,
+    session_age: Duration,
     /// Whether a message has come.
     heard: bool,
+    line: Option<Arc<Line>>,
+    /// What was given to it when this is not the session's first connection.
+    heritage: Option<Heritage>,
 }
 
 impl PreSession {
@@ -38,14 +47,35 @@ impl PreSession {
         proto: Arc<dyn Proto>,
         dialled: bool,
     ) -> Self {
+        let config = shared.config();
+        let (context_age, session_age) = (config.default_context_age, config.default_session_age);
         Self {
             shared,
             socket,
             proto,
             dialled,
             counter: 0,
+            context_age,
+            session_age,
             heard: false,
+            line: None,
+            heritage: None,
         }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Makes this a connection of a session that dials again.
+    pub(crate) fn on_line(&mut self, line: &Arc<Line>, heritage: Option<Heritage>) {
+        self.line = Some(Arc::clone(line));
+        if let Some(heritage) = &heritage {
+            self.counter = heritage.counter;
+            self.socket.set_id(&*heritage.id);
+            *self.socket.swap_mut() = heritage.swap.clone();
+        }
+        self.heritage = heritage;
     }
 
     /// The peer that this connection belongs to.
@@ -58,6 +88,13 @@ impl PreSession {
     #[must_use]
     pub fn is_dialled(&self) -> bool {
         self.dialled
+    }
+
+    /// Whether the session is there already and gets another connection, for the one before was
+    /// lost. Its name and its data are here, and the sequence goes on.
+    #[must_use]
+    pub fn is_redial(&self) -> bool {
+        self.heritage.is_some()
     }
 
     /// The local address.
@@ -102,9 +139,38 @@ impl PreSession {
         chosen.unwrap_or_else(|| self.proto.version())
     }
 
+    /// The name that was set, or that the session has already.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.socket.name()
+    }
+
     /// Names the session to be.
     pub fn set_id(&mut self, id: impl Into<String>) {
         self.socket.set_id(id);
+    }
+
+    /// The age of the contexts of the session to be; zero: no limit.
+    #[must_use]
+    pub fn context_age(&self) -> Duration {
+        self.context_age
+    }
+
+    /// Sets the age of the contexts of the session to be; see [`Session::set_context_age`].
+    pub fn set_context_age(&mut self, age: Duration) {
+        self.context_age = age;
+    }
+
+    /// The age of the session to be; zero: no limit.
+    #[must_use]
+    pub fn session_age(&self) -> Duration {
+        self.session_age
+    }
+
+    /// Sets the age of the session to be, counted from the start of its reading; see
+    /// [`Session::set_session_age`].
+    pub fn set_session_age(&mut self, age: Duration) {
+        self.session_age = age;
     }
 
     /// Data of the session to be.
@@ -254,6 +320,46 @@ impl PreSession {
 
     /// Starts the read loop.
     pub(crate) fn start(self) -> Session {
+        let shared = Arc::clone(&self.shared);
+        let inner = self.run(|inner, id, swap| {
+            let id = id.unwrap_or_else(|| Inner::natural_id(inner.number));
+            inner.replace_id(id);
+            *write_lock(inner.swap()) = swap;
+            if let Some(line) = inner.line() {
+                line.begin(inner);
+            }
+            let shared = &inner.shared;
+            shared.hub().insert_new(inner);
+            shared
+                .events()
+                .tell(|| (Session(Arc::clone(inner)), SessionEventKind::Connected));
+        });
+        let session = Session(inner);
+        if shared.is_draining() {
+            session.0.ask_to_drain();
+        } else if shared.is_closing() {
+            session.0.begin_close("the peer is closing");
+        }
+        session
+    }
+
+    /// Starts the read loop of another connection of a session.
+    pub(super) fn start_again(mut self, line: &Line) -> (Arc<Inner>, Option<Arc<str>>) {
+        let given = self.heritage.take();
+        let mut name = None;
+        let inner = self.run(|inner, id, swap| {
+            name = id;
+            if let Some(given) = &given {
+                line.merge_swap(&given.swap, &swap);
+            }
+            line.add(inner);
+        });
+        let given = given.map(|given| given.id);
+        (inner, name.filter(|name| given.as_ref() != Some(name)))
+    }
+
+    /// Puts the parts together, and lets `join` make the result known before it is read.
+    fn run(self, join: impl FnOnce(&Arc<Inner>, Option<Arc<str>>, Swap)) -> Arc<Inner> {
         let parts = self.socket.into_parts();
         let halves = parts.halves;
         let natural = if self.dialled {
@@ -266,12 +372,11 @@ impl PreSession {
             .or_else(|| natural.socket_addr().map(|addr| addr.to_string()));
         #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "tls sets a field"))]
         let mut inner = Inner::new(
-            Arc::clone(&self.shared),
-            id,
+            self.shared,
+            self.line,
             halves.local,
             halves.remote,
             self.proto,
-            parts.swap,
             self.counter,
             parts.pack,
             halves.write,
@@ -281,7 +386,8 @@ impl PreSession {
             inner.tls = halves.tls;
         }
         let inner = Arc::new(inner);
-        self.shared.hub().insert_new(&inner);
+        inner.set_context_age(self.context_age);
+        join(&inner, id.map(Arc::from), parts.swap);
         if !parts.unwritten.is_empty() {
             // A send that was given up half way; its rest must go before anything else.
             let _ = inner.put(&parts.unwritten, None, super::outbound::When::Now);
@@ -293,12 +399,8 @@ impl PreSession {
             parts.unread,
             !self.heard,
         );
-        if self.shared.is_draining() {
-            inner.ask_to_drain();
-        } else if self.shared.is_closing() {
-            inner.begin_close("the peer is closing");
-        }
-        Session(inner)
+        inner.set_session_age(self.session_age);
+        inner
     }
 }
 

@@ -3,19 +3,21 @@
 //! From its header hooks to its reply hooks a message is one future. It is polled once where the
 //! message stands; one that is not ready moves into a task of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Owed, deliver, lost};
 use super::calls::{ReplyBytes, ReplyIn};
+use super::cancels::Attended;
 use super::dispatch::{invalid_uri, no_codec, not_found, push_done, stray};
 use super::inner::{Inner, Payload};
+use super::limited::{Limited, limited_push};
 use super::log::Record;
 use crate::codec::{self, BodyRef};
-use crate::context::{Answered, CallCtx, PreCtx, PushCtx, ReadCtx, Received, WriteCtx};
+use crate::context::{Answered, CallCtx, Life, PreCtx, PushCtx, ReadCtx, Received, WriteCtx};
 use crate::message::{Header, Meta, Mtype, Seq, Uri};
 use crate::plugin::{FlatHooks, Hooks};
 use crate::private::ReplyBody;
@@ -30,6 +32,7 @@ pub(super) const REPLY_HOOKS: Hooks = Hooks::PRE_WRITE_REPLY.union(Hooks::POST_W
 pub(super) struct Job {
     ctx: ReadCtx,
     tables: Arc<Tables>,
+    life: Option<Arc<Life>>,
 }
 
 impl Job {
@@ -37,7 +40,17 @@ impl Job {
         Self {
             ctx: ReadCtx::new(received, body),
             tables: Arc::clone(tables),
+            life: None,
         }
+    }
+
+    /// The same with a limit, or a caller who may give up.
+    pub(super) fn limited(mut self, life: Option<Arc<Life>>) -> Self {
+        if life.is_some() {
+            self.ctx.set_life(life.clone());
+            self.life = life;
+        }
+        self
     }
 }
 
@@ -56,33 +69,29 @@ pub(super) fn spawn(future: BoxFuture<'static, ()>) {
 
 /// A CALL, from the first hook on.
 pub(super) fn call(job: Job, answer: Answer, inner: &Arc<Inner>) -> BoxFuture<'static, ()> {
-    let mut owed = Owed::new(inner.count_running(), answer);
+    let owed = Owed::new(inner.count_running(), answer);
     let inner = Arc::clone(inner);
-    Box::pin(async move {
-        let Job { mut ctx, tables } = job;
-        let hooks = &tables.hooks;
-        owed.tell(hooks, &ctx);
-        if !read_on(&inner, &tables, &ctx).await {
-            // The connection ends; there is nobody to answer.
-            drop(owed.answer());
-            return;
-        }
-        let checked = hooks.run(Hooks::POST_READ_CALL_HEADER, &mut ctx, |p, c| {
-            p.post_read_call_header(c)
-        });
-        if let Err(rerror) = checked.await {
-            return reply_error(&inner, hooks, &mut owed, ctx, rerror).await;
-        }
-        let path = ctx.uri().path_bytes();
-        if path.is_empty() {
-            return reply_error(&inner, hooks, &mut owed, ctx, invalid_uri()).await;
-        }
-        let Some(entry) = tables.calls.find(path).cloned() else {
-            not_found(&inner, &tables, ctx.uri().as_bytes());
-            return reply_error(&inner, hooks, &mut owed, ctx, Rerror::not_found()).await;
-        };
-        handle_call(&inner, &entry, ctx, &mut owed).await;
-    })
+    let Job { ctx, tables, life } = job;
+    match life {
+        None => Box::pin(async move {
+            let mut owed = owed;
+            let handled = from_first_hook(&inner, ctx, &tables, For::Any(&mut owed)).await;
+            reply_handled(&inner, &tables, &mut owed, handled, None).await;
+        }),
+        Some(life) => Box::pin(async move {
+            let route = OnceLock::new();
+            let call = Limited {
+                inner: &inner,
+                tables: &tables,
+                life: &life,
+                route: &route,
+                attended: None,
+                uri: ctx.uri().clone(),
+            };
+            let work = from_first_hook(&inner, ctx, &tables, For::Limited(&life, &route));
+            call.run(owed, work).await;
+        }),
+    }
 }
 
 /// A CALL whose route is known already.
@@ -92,24 +101,149 @@ pub(super) fn routed_call(
     answer: Answer,
     inner: &Arc<Inner>,
 ) -> BoxFuture<'static, ()> {
-    let mut owed = Owed::new(inner.count_running(), answer);
+    let owed = Owed::new(inner.count_running(), answer);
     let inner = Arc::clone(inner);
-    Box::pin(async move { handle_call(&inner, &entry, job.ctx, &mut owed).await })
+    let Job { ctx, tables, life } = job;
+    match life {
+        None => Box::pin(async move {
+            let mut owed = owed;
+            let handled = handle_call(&inner, entry, ctx, For::Any(&mut owed)).await;
+            reply_handled(&inner, &tables, &mut owed, handled, None).await;
+        }),
+        Some(life) => {
+            // One that runs elsewhere may be given up on before it is polled at all.
+            let own_task = entry.mode != RunMode::Inline && life.is_attended();
+            let attended = own_task.then(|| Attended::new(&inner, ctx.seq(), &life));
+            Box::pin(async move {
+                let route = OnceLock::from(Arc::clone(&entry));
+                let call = Limited {
+                    inner: &inner,
+                    tables: &tables,
+                    life: &life,
+                    route: &route,
+                    attended,
+                    uri: ctx.uri().clone(),
+                };
+                let work = handle_call(&inner, entry, ctx, For::Limited(&life, &route));
+                call.run(owed, work).await;
+            })
+        }
+    }
+}
+
+/// The outcome of a call before its reply; `None`: the connection ends, there is nobody to answer.
+pub(super) type Handled = Option<Outcome>;
+
+/// What came of a call.
+pub(super) struct Outcome {
+    /// Whose reply hooks run; the peer's own without a route.
+    route: Option<Arc<Entry<dyn CallHandler>>>,
+    ctx: Option<CallCtx>,
+    /// There if there are reply hooks.
+    call: Option<Answered>,
+    result: Result<Box<dyn ReplyBody>, Rerror>,
+}
+
+impl Outcome {
+    /// A call that did not get as far as its handler.
+    fn failed(
+        hooks: &FlatHooks,
+        route: Option<Arc<Entry<dyn CallHandler>>>,
+        mut ctx: ReadCtx,
+        rerror: Rerror,
+    ) -> Self {
+        Self {
+            call: hooks.any(REPLY_HOOKS).then(|| Answered::new(&mut ctx)),
+            route,
+            ctx: None,
+            result: Err(rerror),
+        }
+    }
+}
+
+/// The hooks of a route; those of the peer itself without one.
+pub(super) fn hooks_of<'a>(
+    route: Option<&'a Arc<Entry<dyn CallHandler>>>,
+    tables: &'a Tables,
+) -> &'a FlatHooks {
+    route.map_or(&tables.hooks, |route| &route.hooks)
+}
+
+/// Who is told how far a call got.
+enum For<'a> {
+    /// Whoever answers for it, should its end be one that nobody planned.
+    Any(&'a mut Owed),
+    /// Those who see to its limit.
+    Limited(&'a Life, &'a OnceLock<Arc<Entry<dyn CallHandler>>>),
+}
+
+impl For<'_> {
+    fn any_hooks(&mut self, hooks: &FlatHooks, ctx: &ReadCtx) {
+        if let Self::Any(owed) = self {
+            owed.tell(hooks, ctx.uri());
+        }
+    }
+
+    fn routed(&mut self, entry: &Arc<Entry<dyn CallHandler>>) {
+        if let Self::Limited(life, route) = self {
+            life.set_limits(entry.info.limits());
+            let _ = route.set(Arc::clone(entry));
+        }
+    }
+
+    fn handled(&mut self) {
+        if let Self::Limited(life, _) = self {
+            life.begin_handling();
+        }
+    }
+}
+
+async fn from_first_hook(
+    inner: &Arc<Inner>,
+    mut ctx: ReadCtx,
+    tables: &Tables,
+    mut whom: For<'_>,
+) -> Handled {
+    let hooks = &tables.hooks;
+    whom.any_hooks(hooks, &ctx);
+    if !read_on(inner, tables, &ctx).await {
+        return None;
+    }
+    let checked = hooks.run(Hooks::POST_READ_CALL_HEADER, &mut ctx, |p, c| {
+        p.post_read_call_header(c)
+    });
+    if let Err(rerror) = checked.await {
+        return Some(Outcome::failed(hooks, None, ctx, rerror));
+    }
+    let path = ctx.uri().path_bytes();
+    if path.is_empty() {
+        return Some(Outcome::failed(hooks, None, ctx, invalid_uri()));
+    }
+    let Some(entry) = tables.calls.find(path).cloned() else {
+        not_found(inner, tables, ctx.uri().as_bytes());
+        return Some(Outcome::failed(hooks, None, ctx, Rerror::not_found()));
+    };
+    whom.routed(&entry);
+    handle_call(inner, entry, ctx, whom).await
 }
 
 async fn handle_call(
     inner: &Arc<Inner>,
-    entry: &Arc<Entry<dyn CallHandler>>,
+    entry: Arc<Entry<dyn CallHandler>>,
     mut ctx: ReadCtx,
-    owed: &mut Owed,
-) {
+    mut whom: For<'_>,
+) -> Handled {
     let hooks = &entry.hooks;
-    owed.tell(hooks, &ctx);
+    whom.any_hooks(hooks, &ctx);
     let checked = hooks.run(Hooks::PRE_READ_CALL_BODY, &mut ctx, |p, c| {
         p.pre_read_call_body(c)
     });
+    let failed = |ctx, rerror| {
+        let route = Some(Arc::clone(&entry));
+        Some(Outcome::failed(hooks, route, ctx, rerror))
+    };
     if let Err(rerror) = checked.await {
-        return reply_error(inner, hooks, owed, ctx, rerror).await;
+        return failed(ctx, rerror);
     }
     let codecs = &inner.env().codecs;
     let arg = match entry
@@ -121,25 +255,28 @@ async fn handle_call(
             let rerror = fail.to_rerror();
             if ctx.body_codec() == codec::NONE {
                 inner.broken(no_codec(&rerror).0);
-                drop(owed.answer());
-                return;
+                return None;
             }
-            return reply_error(inner, hooks, owed, ctx, rerror).await;
+            return failed(ctx, rerror);
         }
     };
     let checked = hooks.run(Hooks::POST_READ_CALL_BODY, &mut ctx, |p, c| {
         p.post_read_call_body(c)
     });
     if let Err(rerror) = checked.await {
-        return reply_error(inner, hooks, owed, ctx, rerror).await;
+        return failed(ctx, rerror);
     }
+    whom.handled();
     // A handler that panics takes its context along.
     let hooked = hooks.any(REPLY_HOOKS);
     let uri = hooked.then(|| ctx.uri().clone());
-    let ctx = CallCtx::new(ctx.into_parts().0);
+    let received = ctx.into_parts().0;
+    let life = received.life().filter(|_| entry.mode == RunMode::Blocking);
+    let life = life.cloned();
+    let ctx = CallCtx::new(received);
     let (mut ctx, result): CallOutcome = if entry.mode == RunMode::Blocking {
-        let entry = Arc::clone(entry);
-        on_blocking_thread(move || entry.handler.run(ctx, arg)).await
+        let entry = Arc::clone(&entry);
+        on_blocking_thread(inner, life, move || entry.handler.run(ctx, arg)).await
     } else {
         entry.handler.run(ctx, arg).await
     };
@@ -147,11 +284,19 @@ async fn handle_call(
         Some(ctx) => hooked.then(|| Answered::new(ctx)),
         None => uri.map(Answered::lost),
     };
-    reply_result(inner, hooks, owed, ctx.as_ref(), call, result).await;
+    Some(Outcome {
+        route: Some(entry),
+        ctx,
+        call,
+        result,
+    })
 }
 
-/// Runs a handler on a thread that may block.
+/// Runs a handler on a thread that may block. It counts as running until it ends, also when nobody
+/// waits for it any more.
 async fn on_blocking_thread<C, T>(
+    inner: &Arc<Inner>,
+    life: Option<Arc<Life>>,
     run: impl FnOnce() -> BoxFuture<'static, (Option<C>, Result<T, Rerror>)> + Send + 'static,
 ) -> (Option<C>, Result<T, Rerror>)
 where
@@ -159,7 +304,16 @@ where
     T: Send + 'static,
 {
     let runtime = tokio::runtime::Handle::current();
-    match tokio::task::spawn_blocking(move || runtime.block_on(run())).await {
+    let limited = life.map(|life| (life, inner.count_running()));
+    let work = move || match limited {
+        None => runtime.block_on(run()),
+        Some((life, running)) => {
+            let outcome = runtime.block_on(life.scoped_apart(async { run().await }));
+            drop(running);
+            outcome.unwrap_or_else(|| (None, Err(Rerror::internal("the handler was stopped"))))
+        }
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(error) => (None, Err(Rerror::internal(error.to_string()))),
     }
@@ -183,25 +337,35 @@ async fn read_on(inner: &Arc<Inner>, tables: &Tables, ctx: &ReadCtx) -> bool {
     }
 }
 
-/// Answers a call that did not get as far as its handler.
-async fn reply_error(
+/// Sends the outcome of a call, with the reply hooks of its route around it.
+pub(super) async fn reply_handled(
     inner: &Arc<Inner>,
-    hooks: &FlatHooks,
+    tables: &Tables,
     owed: &mut Owed,
-    mut ctx: ReadCtx,
-    rerror: Rerror,
+    handled: Handled,
+    life: Option<&Life>,
 ) {
-    let call = hooks.any(REPLY_HOOKS).then(|| Answered::new(&mut ctx));
-    reply_result(inner, hooks, owed, None, call, Err(rerror)).await;
+    let Some(outcome) = handled else {
+        drop(owed.answer());
+        return;
+    };
+    let Outcome {
+        route,
+        ctx,
+        call,
+        result,
+    } = outcome;
+    let hooks = hooks_of(route.as_ref(), tables);
+    reply_result(inner, hooks, owed, (ctx.as_ref(), life), call, result).await;
 }
 
-/// Sends the outcome of a call, with the reply hooks of its route around it; `call` is there if
-/// there are any.
+/// `call` is there if there are reply hooks. With a limited life the reply is not held up by them
+/// for longer than that.
 async fn reply_result(
     inner: &Arc<Inner>,
     hooks: &FlatHooks,
     owed: &mut Owed,
-    ctx: Option<&CallCtx>,
+    (ctx, life): (Option<&CallCtx>, Option<&Life>),
     call: Option<Answered>,
     result: Result<Box<dyn ReplyBody>, Rerror>,
 ) {
@@ -233,7 +397,17 @@ async fn reply_result(
     let run = hooks.run(Hooks::PRE_WRITE_REPLY, &mut write, |p, c| {
         p.pre_write_reply(c)
     });
-    if let Err(rerror) = run.await {
+    let ran = match life.and_then(|life| Some((life, life.deadline()?))) {
+        None => run.await,
+        Some((life, deadline)) => match timeout_at(deadline, run).await {
+            Ok(ran) => ran,
+            Err(_) => {
+                tracing::warn!(remote = %inner.remote, "plugins held a reply up beyond its time");
+                return refuse(inner, hooks, answer, Answered::lost(uri), &life.timed_out());
+            }
+        },
+    };
+    if let Err(rerror) = ran {
         tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed before a reply");
     }
     let (header, body) = write.parts();
@@ -296,7 +470,9 @@ pub(super) fn turn_away(
     rerror: Rerror,
     for_good: bool,
 ) {
-    let Job { mut ctx, tables } = job;
+    let Job {
+        mut ctx, tables, ..
+    } = job;
     let hooks = &tables.hooks;
     let looked = at_once(async {
         if !read_on(inner, &tables, &ctx).await {
@@ -320,7 +496,9 @@ pub(super) fn turn_away(
 /// Shows a push that is dropped to its header hooks.
 #[cold]
 pub(super) fn drop_push(job: Job, inner: &Arc<Inner>) {
-    let Job { mut ctx, tables } = job;
+    let Job {
+        mut ctx, tables, ..
+    } = job;
     at_once(async {
         if read_on(inner, &tables, &ctx).await {
             let run = tables
@@ -410,33 +588,12 @@ pub(super) fn push(
     record: Option<Box<Record>>,
     inner: &Arc<Inner>,
 ) -> BoxFuture<'static, ()> {
-    let running = inner.count_running();
-    let inner = Arc::clone(inner);
-    Box::pin(async move {
-        let Job { mut ctx, tables } = job;
-        if !read_on(&inner, &tables, &ctx).await {
-            return;
-        }
-        let uri = ctx.uri().clone();
-        let hooks = &tables.hooks;
-        let checked = hooks.run(Hooks::POST_READ_PUSH_HEADER, &mut ctx, |p, c| {
-            p.post_read_push_header(c)
-        });
-        let routed = match checked.await {
-            Err(rerror) => Err(rerror),
-            Ok(()) if ctx.uri().path_bytes().is_empty() => Err(invalid_uri()),
-            Ok(()) => match tables.pushes.find(ctx.uri().path_bytes()) {
-                Some(entry) => Ok(Arc::clone(entry)),
-                None => Err(Rerror::not_found()),
-            },
-        };
-        let result = match routed {
-            Ok(entry) => handle_push(&inner, &entry, ctx).await,
-            Err(rerror) => Err(rerror),
-        };
-        push_done(&inner, record, uri.as_bytes(), result.as_ref().err());
-        drop(running);
-    })
+    let Job { ctx, tables, life } = job;
+    let note = life.clone();
+    let work = move |inner: Arc<Inner>, ctx| async move {
+        push_from_first_hook(&inner, ctx, &tables, note.as_deref()).await
+    };
+    driven_push(ctx, life, record, inner, work)
 }
 
 /// A PUSH whose route is known already.
@@ -446,13 +603,73 @@ pub(super) fn routed_push(
     record: Option<Box<Record>>,
     inner: &Arc<Inner>,
 ) -> BoxFuture<'static, ()> {
+    let Job { ctx, life, .. } = job;
+    let note = life.clone();
+    let work = move |inner: Arc<Inner>, ctx| async move {
+        Some(handle_push(&inner, &entry, ctx, note.as_deref()).await)
+    };
+    driven_push(ctx, life, record, inner, work)
+}
+
+fn driven_push<F>(
+    ctx: ReadCtx,
+    life: Option<Arc<Life>>,
+    record: Option<Box<Record>>,
+    inner: &Arc<Inner>,
+    work: impl FnOnce(Arc<Inner>, ReadCtx) -> F + Send + 'static,
+) -> BoxFuture<'static, ()>
+where
+    F: Future<Output = Option<Result<(), Rerror>>> + Send + 'static,
+{
     let running = inner.count_running();
     let inner = Arc::clone(inner);
-    Box::pin(async move {
-        let uri = job.ctx.uri().clone();
-        let result = handle_push(&inner, &entry, job.ctx).await;
-        push_done(&inner, record, uri.as_bytes(), result.as_ref().err());
-        drop(running);
+    let uri = ctx.uri().clone();
+    let work = work(Arc::clone(&inner), ctx);
+    match life {
+        None => Box::pin(async move {
+            if let Some(result) = work.await {
+                push_done(&inner, record, uri.as_bytes(), result.as_ref().err());
+            }
+            drop(running);
+        }),
+        Some(life) => Box::pin(async move {
+            limited_push(&inner, life, &uri, record, work).await;
+            drop(running);
+        }),
+    }
+}
+
+/// `None`: the connection ends, and nothing is to be said of the push.
+async fn push_from_first_hook(
+    inner: &Arc<Inner>,
+    mut ctx: ReadCtx,
+    tables: &Tables,
+    life: Option<&Life>,
+) -> Option<Result<(), Rerror>> {
+    if !read_on(inner, tables, &ctx).await {
+        return None;
+    }
+    let checked = tables
+        .hooks
+        .run(Hooks::POST_READ_PUSH_HEADER, &mut ctx, |p, c| {
+            p.post_read_push_header(c)
+        });
+    let routed = match checked.await {
+        Err(rerror) => Err(rerror),
+        Ok(()) if ctx.uri().path_bytes().is_empty() => Err(invalid_uri()),
+        Ok(()) => match tables.pushes.find(ctx.uri().path_bytes()) {
+            Some(entry) => Ok(Arc::clone(entry)),
+            None => Err(Rerror::not_found()),
+        },
+    };
+    Some(match routed {
+        Ok(entry) => {
+            if let Some(life) = life {
+                life.set_limits(entry.info.limits());
+            }
+            handle_push(inner, &entry, ctx, life).await
+        }
+        Err(rerror) => Err(rerror),
     })
 }
 
@@ -460,6 +677,7 @@ async fn handle_push(
     inner: &Arc<Inner>,
     entry: &Arc<Entry<dyn PushHandler>>,
     mut ctx: ReadCtx,
+    life: Option<&Life>,
 ) -> Result<(), Rerror> {
     let hooks = &entry.hooks;
     hooks
@@ -486,10 +704,16 @@ async fn handle_push(
             p.post_read_push_body(c)
         })
         .await?;
-    let ctx = PushCtx::new(ctx.into_parts().0);
+    if let Some(life) = life {
+        life.begin_handling();
+    }
+    let received = ctx.into_parts().0;
+    let life = received.life().filter(|_| entry.mode == RunMode::Blocking);
+    let life = life.cloned();
+    let ctx = PushCtx::new(received);
     let (_, result): PushOutcome = if entry.mode == RunMode::Blocking {
         let entry = Arc::clone(entry);
-        on_blocking_thread(move || entry.handler.run(ctx, arg)).await
+        on_blocking_thread(inner, life, move || entry.handler.run(ctx, arg)).await
     } else {
         entry.handler.run(ctx, arg).await
     };
@@ -501,7 +725,9 @@ pub(super) fn reply(job: Job, inner: &Arc<Inner>) -> BoxFuture<'static, ()> {
     let running = inner.count_running();
     let inner = Arc::clone(inner);
     Box::pin(async move {
-        let Job { mut ctx, tables } = job;
+        let Job {
+            mut ctx, tables, ..
+        } = job;
         if !read_on(&inner, &tables, &ctx).await {
             return;
         }

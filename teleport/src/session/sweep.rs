@@ -1,10 +1,11 @@
-//! One timer a peer for what must not last: calls past their deadline, and other ends that do not
-//! read.
+//! One timer a peer for what must not last: calls past their deadline, other ends that do not
+//! read, and sessions past their age.
 //!
 //! Only sessions that gave a reason are looked at, and the timer sleeps while there is none.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -28,8 +29,19 @@ pub(crate) struct Sweeper {
 #[derive(Debug, Default)]
 struct State {
     watched: Vec<Weak<Inner>>,
+    /// The sessions that have an age, by the end of it.
+    ages: BTreeMap<(Instant, u64), Weak<Inner>>,
     next: Option<Instant>,
     runs: bool,
+}
+
+/// The age of a session.
+#[derive(Debug, Default)]
+pub(super) struct Age {
+    age: Duration,
+    end: Option<Instant>,
+    /// The session is over, and nothing is to be watched any more.
+    gone: bool,
 }
 
 /// Since when a session has not written, though there is something to write.
@@ -48,6 +60,11 @@ impl Sweeper {
         if is_new {
             state.watched.push(Arc::downgrade(inner));
         }
+        self.look_at(at, state, inner);
+    }
+
+    /// Sees to it that the timer looks at this time.
+    fn look_at(&self, at: Instant, mut state: MutexGuard<'_, State>, inner: &Arc<Inner>) {
         if !state.runs {
             state.runs = true;
             state.next = Some(at);
@@ -82,7 +99,7 @@ impl Sweeper {
             };
             // A reason that comes up while we look registers the session anew.
             inner.swept.swap(false, Ordering::SeqCst);
-            let mut again = inner.calls.sweep(now);
+            let mut again = inner.time_calls_out(now);
             if look_at_queue(&inner, now) {
                 let at = now + STALL_LOOK;
                 again = Some(again.map_or(at, |again| again.min(at)));
@@ -94,11 +111,31 @@ impl Sweeper {
                 }
             }
         }
+        next = earlier(next, self.end_old(now));
         let mut state = lock(&self.state);
         state.watched.append(&mut kept);
         if let Some(at) = next {
             let at = at.max(now + GRAIN);
             state.next = Some(state.next.map_or(at, |asked| asked.min(at)));
+        }
+    }
+
+    /// Ends the sessions that are past their age, and tells when the next will be.
+    fn end_old(&self, now: Instant) -> Option<Instant> {
+        loop {
+            let (inner, number) = {
+                let mut state = lock(&self.state);
+                let first = state.ages.first_entry()?;
+                let (at, number) = *first.key();
+                if at > now {
+                    return Some(at);
+                }
+                (first.remove().upgrade(), number)
+            };
+            if let Some(inner) = inner {
+                debug_assert_eq!(inner.number, number);
+                inner.end_of_age();
+            }
         }
     }
 
@@ -123,6 +160,72 @@ impl Drop for Sweeper {
     fn drop(&mut self) {
         // The timer finds its peer gone, and ends.
         self.wake.notify_one();
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+impl Inner {
+    pub(super) fn session_age(&self) -> Duration {
+        lock(&self.age).age
+    }
+
+    /// Sets the age, counted from now; zero: none.
+    pub(super) fn set_session_age(self: &Arc<Self>, age: Duration) {
+        let mut mine = lock(&self.age);
+        if age.is_zero() && mine.age.is_zero() || mine.gone {
+            return;
+        }
+        let end = (!age.is_zero())
+            .then(|| Instant::now().checked_add(age))
+            .flatten();
+        let sweeper = self.shared.sweeper();
+        let mut state = lock(&sweeper.state);
+        if let Some(before) = mine.end {
+            state.ages.remove(&(before, self.number));
+        }
+        (mine.age, mine.end) = (age, end);
+        if let Some(end) = end {
+            state.ages.insert((end, self.number), Arc::downgrade(self));
+            sweeper.look_at(end, state, self);
+        }
+    }
+
+    /// The session is over: its age need not be watched any more.
+    pub(super) fn forget_age(&self) {
+        let mut mine = lock(&self.age);
+        mine.gone = true;
+        if let Some(end) = mine.end.take() {
+            let mut state = lock(&self.shared.sweeper().state);
+            state.ages.remove(&(end, self.number));
+        }
+    }
+
+    #[cold]
+    fn end_of_age(&self) {
+        let age = self.session_age();
+        if self.is_open() {
+            tracing::info!(remote = %self.remote, ?age, "session is closed: it reached its age");
+        }
+        self.fail(format!("the session reached its age of {age:?}"));
+    }
+
+    /// Times calls out, and tells the other end, if it wants to know.
+    fn time_calls_out(&self, now: Instant) -> Option<Instant> {
+        if !self.propagates() {
+            return self.calls.sweep(now, None);
+        }
+        let mut given_up = Vec::new();
+        let next = self.calls.sweep(now, Some(&mut given_up));
+        for seq in given_up {
+            self.tell_cancel(&seq);
+        }
+        next
     }
 }
 

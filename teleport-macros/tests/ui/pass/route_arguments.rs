@@ -1,4 +1,6 @@
-use teleport::controller;
+use std::time::Duration;
+
+use teleport::{OnCancel, controller};
 use teleport::__private::{CallController, RouteInfo};
 
 struct Aa_Bb;
@@ -30,9 +32,15 @@ impl Aa_Bb {
 
 struct Split;
 
-#[controller(underscores = "split", name = "ABC_XYZ")]
+#[controller(underscores = "split", name = "ABC_XYZ", age = "1.5s", on_cancel = "abort")]
 impl Split {
     async fn get__user(&self) {}
+
+    #[route(age = "1min 30s", on_cancel = "finish")]
+    async fn long(&self) {}
+
+    #[route(age = "none")]
+    async fn endless(&self) {}
 }
 
 fn find(method: &str) -> &'static RouteInfo {
@@ -53,4 +61,12 @@ fn main() {
     assert_eq!((find("root").arg, find("root").reply), ("", "()"));
     assert_eq!(find("documented").doc, "Says what.\n\nAnd why.");
     assert_eq!(Split::ROUTES[0].path, "/abc/xyz/get_user");
+    assert_eq!((find("root").age, find("root").on_cancel), (None, None));
+    let limits = Split::ROUTES.iter().map(|route| (route.age, route.on_cancel));
+    let (aborted, finished) = (Some(OnCancel::Abort), Some(OnCancel::Finish));
+    assert!(limits.eq([
+        (Some(Duration::from_millis(1500)), aborted),
+        (Some(Duration::from_secs(90)), finished),
+        (Some(Duration::ZERO), aborted),
+    ]));
 }
