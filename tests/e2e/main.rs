@@ -25,6 +25,7 @@ mod networks;
 mod plugin_sets;
 mod progress;
 mod protocols;
+mod redial;
 mod reply_hooks;
 mod routes;
 mod sealed;
