@@ -15,9 +15,12 @@ use tokio::io::AsyncWriteExt;
 
 use super::{Echo, Scene};
 
+/// Whether it is another connection, the name, and what was counted.
+type Seen = (bool, Option<String>, Option<i32>);
+
 #[derive(Clone, Default)]
 struct Greets {
-    seen: Arc<Mutex<Vec<(bool, Option<String>, Option<i32>)>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
     refuses_by: Arc<AtomicI32>,
     attempts: Arc<AtomicUsize>,
 }
