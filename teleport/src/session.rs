@@ -372,6 +372,17 @@ impl Session {
         self.0.abort_for(&reason.into());
     }
 
+    /// Waits until nothing more comes from the other end: it closed its side, the connection broke, or
+    /// this side closed it at once. Handlers that run may still answer one that only closed its
+    /// sending half.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn lost(&self) {
+        self.0.lost().await;
+    }
+
     /// Gives up the connection that this handle was made with, and says why: for whoever finds out
     /// that nobody is at its other end. A session that dials again goes on with another; any other
     /// is [`abort`](Self::abort)ed.

@@ -15,6 +15,11 @@ pub mod vectors;
 #[doc = include_str!("../../README.md")]
 struct ReadmeDoctests;
 
+/// What the page on rules for arguments shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/binder.md")]
+struct BinderDoctests;
+
 /// What the page on protocols shows.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/protocols.md")]

@@ -14,6 +14,7 @@ use teleport::{
     codec::Raw, plugins::IgnoreCase,
 };
 
+mod bind;
 pub mod call;
 pub mod routes;
 pub mod spoken;
@@ -37,6 +38,8 @@ pub struct Options {
     pub limit: Option<usize>,
     /// The text that the server wants before anything else, and the client says.
     pub auth: Option<String>,
+    /// The route whose parameters are checked, in addition.
+    pub bind: bool,
     /// Answer heartbeats.
     pub pong: bool,
     /// Send heartbeats.
@@ -106,6 +109,9 @@ pub fn server(options: &Options, notes: &Notes) -> Result<Peer, Error> {
         set_unknown(&peer, notes)?;
     } else {
         routes::serve(&peer, notes)?;
+    }
+    if options.bind {
+        bind::serve(&peer)?;
     }
     Ok(peer)
 }

@@ -109,7 +109,7 @@ pub(crate) struct Features {
     #[arg(long, value_name = "KEY", global = true)]
     secure: Option<String>,
 
-    /// Add the route whose parameters are checked (not built yet)
+    /// Add the route whose parameters are checked
     #[arg(long, global = true)]
     bind: bool,
 
@@ -133,7 +133,6 @@ impl Features {
             ("--context-age", self.context_age.is_some()),
             ("--session-age", self.session_age.is_some()),
             ("--secure", self.secure.is_some()),
-            ("--bind", self.bind),
             ("--proxy", self.proxy.is_some()),
         ];
         let missing: Vec<_> = asked
@@ -159,6 +158,7 @@ impl Features {
             ignore_case: self.ignore_case,
             limit: self.limit,
             auth: self.auth.clone(),
+            bind: self.bind,
             pong: self.pong,
             ping: None,
         }

@@ -38,11 +38,10 @@ pub(super) enum Side {
 }
 
 /// What tells in the setup of an end, or at the start of a name, that a feature takes part.
-const MISSING: [(&str, &[&str], &[&str]); 6] = [
+const MISSING: [(&str, &[&str], &[&str]); 5] = [
     ("the websocket", &["websocket", "ws plugin"], &["q_"]),
     ("the secure plugin", &["secure"], &["i_"]),
     ("the proxy plugin", &["proxy"], &["j_proxy"]),
-    ("the binder plugin", &["binder", "/bind/"], &["u_binder"]),
     (
         "the age of contexts and sessions",
         &["context age", "session age", "connection age", "age of"],
@@ -93,6 +92,7 @@ pub(super) fn options(setup: &str) -> Options {
         ignore_case: has(&["ignorecase", "ignore-case", "ignore case"]),
         limit: number_behind("limit", setup),
         auth: word_behind("wants the text", setup),
+        bind: has(&["/bind/"]),
         pong: has(&["pong plugin"]),
         ping: has(&["ping plugin"]).then(|| Beats {
             rate: number_behind("rate", setup).unwrap_or(3) as u64,
