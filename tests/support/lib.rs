@@ -2,6 +2,7 @@
 
 pub mod alloc;
 pub mod counting;
+pub mod exchange;
 pub mod frames;
 pub mod fuzz;
 pub mod logs;
