@@ -463,7 +463,7 @@ fn decode<R: FromBody>(inner: &Inner, reply: &ReplyIn) -> Result<R, Error> {
     if !reply.meta.is_empty()
         && let Some(rerror) = Rerror::from_meta(&reply.meta)
     {
-        return Err(Error::from(rerror));
+        return Err(Error::remote(rerror, reply.meta.clone()));
     }
     let body = match &reply.body {
         ReplyBytes::Copied(bytes) => BodyRef::new(bytes),

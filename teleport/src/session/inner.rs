@@ -236,7 +236,11 @@ impl Inner {
     }
 
     /// Goes on with the sequence where another connection of the session stands.
-    pub(super) fn carry_on(&self, before: &Self) {
+    pub(super) fn carry_on(self: &Arc<Self>, before: &Self) {
+        self.set_context_age(before.context_age());
+        if self.session_age() != before.session_age() {
+            self.set_session_age(before.session_age());
+        }
         self.seq.fetch_max(before.counter(), Ordering::Relaxed);
         for (now, before) in [
             (&self.came, &before.came),
@@ -447,6 +451,9 @@ impl Inner {
                 Err(now) => state = now,
             }
         }
+        if to >= FAILED {
+            self.done.notify_waiters();
+        }
         self.look(LOOK_STATE);
     }
 
@@ -473,14 +480,25 @@ impl Inner {
     }
 
     pub(super) async fn closed(&self) {
+        self.until(Self::is_closed).await;
+    }
+
+    /// Waits until reading is over.
+    pub(super) async fn lost(&self) {
+        let is_lost = |inner: &Self| inner.state.load(Ordering::SeqCst) >= FAILED;
+        self.until(is_lost).await;
+    }
+
+    /// Waits for something that is so from a state on that is told.
+    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
         loop {
-            let done = self.done.notified();
-            tokio::pin!(done);
-            done.as_mut().enable();
-            if self.is_closed() {
+            let told = self.done.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            if is_so(self) {
                 return;
             }
-            done.await;
+            told.await;
         }
     }
 

@@ -10,12 +10,13 @@ use super::events::SessionEventKind;
 use super::inner::Inner;
 use super::launch::encode_with;
 use super::line::{Heritage, Line};
-use super::{Session, task};
+use super::{Session, control, task};
 use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
-use crate::message::{Message, Mtype, Seq};
+use crate::message::{Message, Meta, Mtype, Seq};
 use crate::peer::{Peer, Shared};
 use crate::proto::{Proto, ProtoError, Stranger};
+use crate::rerror::Rerror;
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 use crate::write_lock;
@@ -233,7 +234,7 @@ impl PreSession {
                                 Err(error) => return Err(self.failed("receive", error.into())),
                             }
                         }
-                        Some(stranger) => return Err(self.refuse(&stranger, error).await),
+                        Some(stranger) => return Err(self.refuse_stranger(&stranger, error).await),
                         None => return Err(self.failed("receive", error.into())),
                     }
                 }
@@ -242,9 +243,29 @@ impl PreSession {
         }
     }
 
+    /// Tells the other end that it may not come in, whatever it waits for: for hooks that refuse a
+    /// connection without having read anything from it. `meta` goes along, a hint when to
+    /// [try again](crate::message::meta::RETRY_AFTER_MS) perhaps. The hook has to return the error
+    /// as well.
+    ///
+    /// A handshake of the other end fails with the error. A session of the other end takes it as
+    /// the reason of the end, and its calls [may be retried](Error::may_retry) elsewhere. The
+    /// original ignores what it did not ask for, and sees the connection close.
+    ///
+    /// # Errors
+    ///
+    /// As of [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`send`](Self::send).
+    pub async fn refuse(&mut self, rerror: &Rerror, meta: Meta) -> Result<(), Error> {
+        self.send(control::refusal(rerror, meta)).await
+    }
+
     /// Tells one who came to the wrong port that it is.
     #[cold]
-    async fn refuse(&mut self, stranger: &Stranger, error: ProtoError) -> Error {
+    async fn refuse_stranger(&mut self, stranger: &Stranger, error: ProtoError) -> Error {
         if let Some(answer) = stranger.answer() {
             // One who is gone needs no answer.
             let _ = self.socket.write_bytes(answer).await;

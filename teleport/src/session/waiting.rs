@@ -80,7 +80,8 @@ impl Waiting {
             }
             Ended::NotRun => {
                 let remote = &self.inner.remote;
-                Error::closed(format!("{remote} shut down and did not run the call")).not_run()
+                let why = self.inner.close_reason().unwrap_or_default();
+                Error::closed(format!("{remote} did not run the call: {why}")).not_run()
             }
             Ended::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled"),
             Ended::TimedOut => {
