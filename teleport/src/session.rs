@@ -205,28 +205,31 @@ impl Session {
     /// The longest life of the contexts of this session; zero: no limit.
     #[must_use]
     pub fn context_age(&self) -> Duration {
-        self.0.context_age()
+        self.0.newest().context_age()
     }
 
     /// Sets how long the handling of a message of this session may take, from its first hook to
     /// the writing of its reply, and how long calls of this side wait for theirs unless they say so
     /// themselves; zero: no limit. It holds for messages read and calls made from now on.
     pub fn set_context_age(&self, age: Duration) {
-        self.0.set_context_age(age);
+        self.0.newest().set_context_age(age);
     }
 
     /// The longest life of this session; zero: no limit.
     #[must_use]
     pub fn session_age(&self) -> Duration {
-        self.0.session_age()
+        self.0.newest().session_age()
     }
 
     /// Sets the longest life of this session, counted from now, and not made longer by messages;
     /// zero: no limit. At its end nothing more is read, calls in flight fail with
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), handlers that run finish and reply, and the
     /// connection is closed. Looked at about every 10 ms.
+    ///
+    /// A session that dials again has the age for each of its connections: at its end another takes
+    /// the place of the old one, which stays until all that is under way on it is done.
     pub fn set_session_age(&self, age: Duration) {
-        self.0.set_session_age(age);
+        self.0.newest().set_session_age(age);
     }
 
     /// Whether calls and pushes can be made. So they can while a session dials again.

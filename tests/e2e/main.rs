@@ -27,6 +27,7 @@ mod plugin_sets;
 mod progress;
 mod protocols;
 mod proxy;
+mod redial;
 mod reply_hooks;
 mod routes;
 mod sealed;

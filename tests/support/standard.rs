@@ -44,6 +44,8 @@ pub struct Options {
     pub pong: bool,
     /// Send heartbeats.
     pub ping: Option<Beats>,
+    /// How often a client dials again.
+    pub redial: i32,
 }
 
 /// The heartbeats that a peer sends.
@@ -140,7 +142,9 @@ pub fn client(
 }
 
 fn builder(options: &Options) -> PeerBuilder {
-    let mut builder = Peer::builder().proto(options.proto.proto());
+    let mut builder = Peer::builder()
+        .proto(options.proto.proto())
+        .redial_times(options.redial);
     if let Some(limit) = options.limit {
         builder = builder.message_limit(limit);
     }

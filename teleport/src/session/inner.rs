@@ -236,7 +236,11 @@ impl Inner {
     }
 
     /// Goes on with the sequence where another connection of the session stands.
-    pub(super) fn carry_on(&self, before: &Self) {
+    pub(super) fn carry_on(self: &Arc<Self>, before: &Self) {
+        self.set_context_age(before.context_age());
+        if self.session_age() != before.session_age() {
+            self.set_session_age(before.session_age());
+        }
         self.seq.fetch_max(before.counter(), Ordering::Relaxed);
         for (now, before) in [
             (&self.came, &before.came),

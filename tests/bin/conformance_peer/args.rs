@@ -93,6 +93,16 @@ pub(crate) struct Features {
     #[arg(long, value_name = "BYTES", global = true)]
     limit: Option<usize>,
 
+    /// As a client dial again, so many times, when the connection is lost; below 0 without end
+    #[arg(
+        long,
+        value_name = "TIMES",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        global = true
+    )]
+    redial: i32,
+
     /// Answer heartbeats
     #[arg(long, global = true)]
     pong: bool,
@@ -159,6 +169,7 @@ impl Features {
             limit: self.limit,
             auth: self.auth.clone(),
             bind: self.bind,
+            redial: self.redial,
             pong: self.pong,
             ping: None,
         }

@@ -165,8 +165,6 @@ fn what_is_not_built_is_left_out_and_the_unheard_of_is_tried() {
         ("x", "ws_json", "peer"),
         ("x", "ws_pb", "peer"),
         ("x", "raw", "peer with default context age 200ms"),
-        ("u_redial", "raw", "peer"),
-        ("u_redial_auth_deadlock", "raw", "peer"),
     ] {
         assert!(
             reason(name, proto, setup).is_some(),

@@ -38,7 +38,7 @@ pub(super) enum Side {
 }
 
 /// What tells in the setup of an end, or at the start of a name, that a feature takes part.
-const MISSING: [(&str, &[&str], &[&str]); 5] = [
+const MISSING: [(&str, &[&str], &[&str]); 4] = [
     ("the websocket", &["websocket", "ws plugin"], &["q_"]),
     ("the secure plugin", &["secure"], &["i_"]),
     ("the proxy plugin", &["proxy"], &["j_proxy"]),
@@ -47,7 +47,6 @@ const MISSING: [(&str, &[&str], &[&str]); 5] = [
         &["context age", "session age", "connection age", "age of"],
         &["s_context_age", "t_connection_age"],
     ),
-    ("redialling", &["redial"], &["u_redial"]),
 ];
 
 /// Why a transcript cannot be played yet; `None` when it can, also when its setup is unheard of.
@@ -93,12 +92,24 @@ pub(super) fn options(setup: &str) -> Options {
         limit: number_behind("limit", setup),
         auth: word_behind("wants the text", setup),
         bind: has(&["/bind/"]),
+        redial: redial_times(setup),
         pong: has(&["pong plugin"]),
         ping: has(&["ping plugin"]).then(|| Beats {
             rate: number_behind("rate", setup).unwrap_or(3) as u64,
             by_call: !has(&["mode push", "by push"]),
         }),
     }
+}
+
+/// How often a client dials again: without end, unless a number is said.
+fn redial_times(setup: &str) -> i32 {
+    let Some((_, behind)) = setup.split_once("redial") else {
+        return 0;
+    };
+    let number = |text: &str| text.contains(|c: char| c.is_ascii_digit());
+    let word = behind.split_whitespace().find(|word| number(word));
+    let times = word.and_then(|word| word.trim_end_matches([',', '.', ';']).parse().ok());
+    times.unwrap_or(-1)
 }
 
 /// The first word behind a text.
