@@ -32,8 +32,17 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 }
 
 /// A peer that prints what arrives.
-pub(crate) fn peer(proto: ProtoName, echo: bool, tap: Tap, wait: Wait) -> Result<Peer, Failure> {
-    let mut builder = Peer::builder().proto(proto.proto()).plugin(tap);
+pub(crate) fn peer(
+    proto: ProtoName,
+    echo: bool,
+    tap: Tap,
+    wait: Wait,
+    redial: i32,
+) -> Result<Peer, Failure> {
+    let mut builder = Peer::builder()
+        .proto(proto.proto())
+        .plugin(tap)
+        .redial_times(redial);
     if let Some(timeout) = wait.0 {
         builder = builder.default_dial_timeout(timeout);
     }

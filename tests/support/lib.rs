@@ -21,6 +21,11 @@ struct ReadmeDoctests;
 #[doc = include_str!("../../docs/binder.md")]
 struct BinderDoctests;
 
+/// What the page on the life of sessions shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/lifecycle.md")]
+struct LifecycleDoctests;
+
 /// What the page on protocols shows.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/protocols.md")]
