@@ -43,7 +43,7 @@
 //! | 2 | [`socket`] | streams of messages, usable alone |
 //! | 3 | [`router`], [`context`], [`plugin`](mod@plugin), `binder` | handlers, and what they see |
 //! | 4 | [`session`] | the life of a connection |
-//! | 5 | [`peer`] | configuration, listening, dialling |
+//! | 5 | [`peer`], `graceful` | configuration, listening, dialling; signals, shutdown, reboot |
 //! | 6 | [`plugins`] | whole features on top |
 //!
 //! # Features

@@ -16,15 +16,15 @@ pub mod vectors;
 #[doc = include_str!("../../README.md")]
 struct ReadmeDoctests;
 
+/// What the page on lifecycle shows.
+#[cfg(all(doctest, unix))]
+#[doc = include_str!("../../docs/lifecycle.md")]
+struct LifecycleDoctests;
+
 /// What the page on rules for arguments shows.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/binder.md")]
 struct BinderDoctests;
-
-/// What the page on the life of sessions shows.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/lifecycle.md")]
-struct LifecycleDoctests;
 
 /// What the page on protocols shows.
 #[cfg(doctest)]

@@ -142,10 +142,9 @@ pub(super) fn quote(text: &str, out: &mut String) {
 }
 
 /// Whether a character has a shape of its own. The standard library keeps that table to itself,
-/// but for the escapes of `Debug`; in front of a mark it wants a letter.
+/// but for its escapes, which leave a mark alone when it stands behind a letter.
 fn is_printable(c: char) -> bool {
-    let shown = format!("{:?}", String::from_iter(['a', c]));
-    !shown.contains("\\u{")
+    String::from_iter(['a', c]).escape_debug().nth(2).is_none()
 }
 
 #[cfg(test)]

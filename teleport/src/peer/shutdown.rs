@@ -250,7 +250,9 @@ async fn drain(shared: &Arc<Shared>, deadline: Duration) {
         }
         let now = Instant::now();
         for session in shared.hub.all() {
-            if now >= until || is_still(&session, &mut still, now, quiet) {
+            // What a session refuses it counts, once its task has begun to.
+            let is_late = now >= until && session.inner().is_counting();
+            if is_late || is_still(&session, &mut still, now, quiet) {
                 session.inner().begin_close(REASON);
             }
         }
