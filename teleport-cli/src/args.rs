@@ -98,6 +98,16 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::wait)]
     pub(crate) timeout: Wait,
 
+    /// Dial again, so many times, when the connection is lost; below 0 without end. A call that
+    /// was sent already is not repeated
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    pub(crate) redial: i32,
+
     /// BODY is hex, white space ignored, and the reply is printed as one line of hex
     #[arg(long)]
     pub(crate) hex: bool,
@@ -137,6 +147,16 @@ pub(crate) struct ListenArgs {
     /// Exit with 0 after so many pushes; without it, go on until the connection or the time ends
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
+
+    /// Dial again, so many times, when the connection is lost; below 0 without end. Then lines on
+    /// standard error say so
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    pub(crate) redial: i32,
 
     /// Exit with 4 after this time: 500ms, 10s, 1m, or a number of seconds; none without it
     #[arg(long, value_name = "TIME", value_parser = values::wait)]

@@ -43,6 +43,7 @@ async fn call(args: &SendArgs, lines: &Lines) -> Result<RawReply, Failure> {
         args.echo,
         tap,
         args.timeout,
+        args.redial,
     )?;
     let session = peer.dial(&args.addr).await?;
     request.timeout = deadline.left();

@@ -39,8 +39,12 @@ pub(crate) fn peer(
     echo: bool,
     tap: Tap,
     wait: Wait,
+    redial: i32,
 ) -> Result<Peer, Failure> {
-    let mut builder = Peer::builder().proto(proto.proto()).plugin(tap);
+    let mut builder = Peer::builder()
+        .proto(proto.proto())
+        .plugin(tap)
+        .redial_times(redial);
     if let Some(timeout) = wait.0 {
         builder = builder.default_dial_timeout(timeout);
     }

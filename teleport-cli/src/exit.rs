@@ -11,7 +11,7 @@ const ANSWERED: u8 = 1;
 /// The command line is wrong, or asks for what cannot be sent.
 const USAGE: u8 = 2;
 /// No connection, or not to its end.
-const CONNECTION: u8 = 3;
+pub(crate) const CONNECTION: u8 = 3;
 /// The time ran out.
 const TIMEOUT: u8 = 4;
 

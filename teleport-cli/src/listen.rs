@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use teleport::rerror::Rerror;
+use teleport::session::{EventsError, SessionEventKind, SessionEvents};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -19,6 +20,32 @@ use crate::tap::{Count, Tap};
 #[derive(Serialize)]
 struct Connected<'a> {
     connected: &'a str,
+}
+
+#[derive(Serialize)]
+struct Lost<'a> {
+    lost: &'a str,
+}
+
+#[derive(Serialize)]
+struct Restored {
+    restored: u32,
+}
+
+/// Says when the connection is lost, and when there is another; never ends.
+async fn tell(mut events: SessionEvents, lines: &Lines) {
+    loop {
+        match events.recv().await.map(|event| event.kind) {
+            Ok(SessionEventKind::Lost { reason, .. }) => {
+                lines.say(show::line(&Lost { lost: &reason }));
+            }
+            Ok(SessionEventKind::Restored { attempts, .. }) => {
+                lines.say(show::line(&Restored { restored: attempts }));
+            }
+            Ok(_) | Err(EventsError::Missed(_)) => {}
+            Err(_) => std::future::pending().await,
+        }
+    }
 }
 
 pub(crate) fn run(args: &ListenArgs) -> ExitCode {
@@ -39,13 +66,22 @@ async fn listen(
     let deadline = Deadline::after(wait);
     let count = Count::new(args.count.unwrap_or(u64::MAX));
     let tap = Tap::pushes(pushes.clone(), Some(count.clone()));
-    let peer = client::peer(args.proto, args.auth.as_deref(), args.echo, tap, wait)?;
+    let peer = client::peer(
+        args.proto,
+        args.auth.as_deref(),
+        args.echo,
+        tap,
+        wait,
+        args.redial,
+    )?;
     let session = peer.dial(&args.addr).await?;
     lines.say(show::line(&Connected {
         connected: &args.addr,
     }));
+    let telling = tell(session.events(), lines);
     let result = tokio::select! {
         biased;
+        () = telling => Ok(()),
         () = count.done() => Ok(()),
         Ok(error) = failure => match error.kind() {
             // Whoever reads our output has had enough.

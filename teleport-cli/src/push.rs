@@ -21,9 +21,12 @@ use tokio::time::timeout;
 use crate::args::SendArgs;
 use crate::client::{self, CLOSING, Deadline};
 use crate::end;
-use crate::exit::Failure;
+use crate::exit::{CONNECTION, Failure};
 use crate::output::Lines;
 use crate::show::{self, Arrival, Summary};
+
+/// The pause before another attempt, as in the original.
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &SendArgs) -> ExitCode {
     let (lines, _) = Lines::to(io::stderr());
@@ -48,15 +51,39 @@ pub(crate) fn run(args: &SendArgs) -> ExitCode {
 async fn push(args: &SendArgs, message: &Message, lines: &Lines) -> Result<Duration, Failure> {
     let deadline = Deadline::after(args.timeout);
     let mut socket = connect(args, deadline).await?;
-    if let Some(text) = &args.auth {
-        tokio::select! {
-            biased;
-            proven = prove(&mut socket, text) => proven?,
-            () = deadline.over() => return Err(too_slow(args, "did not let us in")),
-        }
+    let mut attempts = 0;
+    loop {
+        let failure = match write(args, message, lines, socket, deadline).await {
+            Ok(ended) => return ended,
+            Err(failure) => failure,
+        };
+        // Not all of it was written, so that nobody has it.
+        socket = loop {
+            if u32::try_from(args.redial).is_ok_and(|most| attempts >= most) {
+                return Err(failure);
+            }
+            attempts += 1;
+            tokio::time::sleep(PAUSE).await;
+            match connect(args, deadline).await {
+                Err(Failure::Error {
+                    exit: CONNECTION, ..
+                }) => {}
+                connected => break connected?,
+            }
+        };
     }
-    let (reader, mut writer) = socket.split();
+}
 
+/// Writes the message and ends the connection in order; the outer error says that the message was
+/// not written whole.
+async fn write(
+    args: &SendArgs,
+    message: &Message,
+    lines: &Lines,
+    socket: Socket,
+    deadline: Deadline,
+) -> Result<Result<Duration, Failure>, Failure> {
+    let (reader, mut writer) = socket.split();
     let started = Instant::now();
     let mut reading = pin!(read_on(reader, lines));
     let mut writing = pin!(async {
@@ -69,16 +96,19 @@ async fn push(args: &SendArgs, message: &Message, lines: &Lines) -> Result<Durat
     let cost = loop {
         tokio::select! {
             biased;
-            written = &mut writing => break written?,
+            written = &mut writing => match written {
+                Err(usage @ Failure::Usage(_)) => return Ok(Err(usage)),
+                written => break written?,
+            },
             end = &mut reading, if read.is_none() => read = Some(end),
-            () = deadline.over() => return Err(too_slow(args, "did not read the push")),
+            () = deadline.over() => return Ok(Err(too_slow(args, "did not read the push"))),
         }
     };
     let read = match read {
         Some(end) => end,
         None => timeout(CLOSING, reading).await.unwrap_or(Ok(())),
     };
-    read.map(|()| cost)
+    Ok(read.map(|()| cost))
 }
 
 fn message(args: &SendArgs) -> Result<Message, Failure> {
@@ -108,11 +138,16 @@ async fn connect(args: &SendArgs, deadline: Deadline) -> Result<Socket, Failure>
         let reason = format!("cannot dial {}: {error}", args.addr);
         Failure::connection(Rerror::dial_failed(reason))
     })?;
-    Ok(Socket::new(
-        stream,
-        &*args.proto.proto(),
-        Arc::new(Env::default()),
-    ))
+    let env = Arc::new(Env::default());
+    let mut socket = Socket::new(stream, &*args.proto.proto(), env);
+    if let Some(text) = &args.auth {
+        tokio::select! {
+            biased;
+            proven = prove(&mut socket, text) => proven?,
+            () = deadline.over() => return Err(too_slow(args, "did not let us in")),
+        }
+    }
+    Ok(socket)
 }
 
 /// Proves who is there.

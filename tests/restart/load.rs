@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use teleport::{Error, Peer};
+use teleport::session::Redial;
+use teleport::{Error, Peer, Session};
 use tokio::net::TcpStream;
 
 use crate::program::{Program, signal};
@@ -45,8 +46,15 @@ impl Seen {
 }
 
 /// Restarts a server, while clients run, so and so often.
-async fn restart(server: &mut Program, mut pid: u32, restarts: usize, seen: &Seen) -> u32 {
+async fn restart(
+    server: &mut Program,
+    mut pid: u32,
+    restarts: usize,
+    apart: Duration,
+    seen: &Seen,
+) -> u32 {
     for _ in 0..restarts {
+        tokio::time::sleep(apart).await;
         let before = seen.calls.load(Ordering::SeqCst);
         while seen.calls.load(Ordering::SeqCst) < before + 100 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -109,8 +117,8 @@ async fn clients_that_dial_anew_are_never_refused() {
         .map(|client| tokio::spawn(dial_and_call(address.clone(), client, seen.clone())))
         .collect();
     let connecting = tokio::spawn(connect_only(address, seen.clone()));
-    let restarts = 5;
-    let last = restart(&mut server, pid, restarts, &seen).await;
+    let restarts = restarts(5);
+    let last = restart(&mut server, pid, restarts, Duration::ZERO, &seen).await;
     seen.stop.store(true, Ordering::SeqCst);
     for caller in callers {
         caller.await.unwrap().unwrap();
@@ -118,5 +126,134 @@ async fn clients_that_dial_anew_are_never_refused() {
     connecting.await.unwrap().unwrap();
     println!("plain clients: {}", seen.figures(restarts));
     signal(last, Signal::TERM);
+    server.all_gone().await;
+}
+
+/// Calls over a session that dials again, with several calls under way at any time.
+async fn redial_and_call(session: Session, client: u64, seen: Arc<Seen>) -> Result<(), Error> {
+    let callers: Vec<_> = (0..4)
+        .map(|caller| {
+            let (session, seen) = (session.clone(), seen.clone());
+            tokio::spawn(async move {
+                let mut since = Instant::now();
+                let mut id = (client << 40) + (caller << 32);
+                while seen.goes_on() {
+                    id += 1;
+                    let (answered, _): (u64, u32) =
+                        session.call("/work/take", &(id, id % 20)).await?;
+                    assert_eq!(answered, id);
+                    seen.answered(&mut since);
+                }
+                Ok::<_, Error>(())
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap()?;
+    }
+    Ok(())
+}
+
+/// How often the servers of the tests are restarted; `.ci/deep` says more.
+fn restarts(usual: usize) -> usize {
+    let asked = std::env::var("TELEPORT_RESTARTS").ok();
+    asked.map_or(usual, |asked| asked.parse().expect("a number of restarts"))
+}
+
+async fn no_call_is_lost(redial: Redial, restarts: usize, apart: Duration) {
+    let mut server = Program::start(&["127.0.0.1:0"]);
+    let (pid, address) = server.listens().await;
+    let seen = Arc::new(Seen::default());
+    let client = Peer::builder().build().unwrap();
+    let mut sessions = Vec::new();
+    for _ in 0..8 {
+        let session = client.dial(&address).redial(redial.clone()).await;
+        sessions.push(session.unwrap());
+    }
+    let callers: Vec<_> = (1..)
+        .zip(sessions)
+        .map(|(client, session)| tokio::spawn(redial_and_call(session, client, seen.clone())))
+        .collect();
+    let last = restart(&mut server, pid, restarts, apart, &seen).await;
+    seen.stop.store(true, Ordering::SeqCst);
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
+    println!("sessions that dial again: {}", seen.figures(restarts));
+    client.close().await;
+    signal(last, Signal::TERM);
+    server.all_gone().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_dial_again_lose_no_call_however_often_the_server_restarts() {
+    let short = Duration::from_millis(10);
+    let redial = Redial::for_ever()
+        .interval(short)
+        .longest_interval(short * 10);
+    no_call_is_lost(redial, restarts(10), Duration::ZERO).await;
+}
+
+/// With a second between them the pauses begin with the shortest again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_with_the_usual_pauses_lose_no_call() {
+    let apart = Duration::from_millis(1500);
+    no_call_is_lost(Redial::for_ever(), restarts(3), apart).await;
+}
+
+/// How many clients there are when a server restarts, each with a session of its own.
+const CROWD: usize = 1000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_comes_back_and_loses_no_call() {
+    let mut server = Program::start(&["127.0.0.1:0"]);
+    let (pid, address) = server.listens().await;
+    let client = Peer::builder().build().unwrap();
+    let mut sessions = Vec::new();
+    for _ in 0..CROWD {
+        let session = client.dial(&address).redial(Redial::for_ever()).await;
+        sessions.push(session.unwrap());
+    }
+    // They are young: the pauses of such begin anew after a second.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    signal(pid, Signal::USR2);
+    let (new, _) = server.listens().await;
+    server.line("shutting down").await;
+    let told = Instant::now();
+    let calls: Vec<_> = sessions
+        .into_iter()
+        .map(|session| {
+            tokio::spawn(async move {
+                loop {
+                    let (_, by): (u64, u32) = session.call("/work/take", &(0, 0)).await?;
+                    if by == new {
+                        return Ok::<_, Error>(Instant::now());
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut back = Vec::new();
+    for call in calls {
+        back.push(call.await.unwrap().unwrap().duration_since(told));
+    }
+    back.sort();
+    let window = Duration::from_millis(100);
+    let busiest = back
+        .iter()
+        .map(|at| {
+            back.iter()
+                .filter(|b| (*at..*at + window).contains(b))
+                .count()
+        })
+        .max()
+        .unwrap();
+    let last = back.last().unwrap();
+    println!(
+        "{CROWD} clients, one restart: {busiest} back within 100 ms at most, all after {last:?}"
+    );
+    assert_eq!(back.len(), CROWD);
+    client.close().await;
+    signal(new, Signal::TERM);
     server.all_gone().await;
 }

@@ -120,3 +120,24 @@ fn a_lost_connection_exits_with_3() {
     run.failed(3, 105);
     assert_eq!(run.stderr.len(), 1, "{run:?}");
 }
+
+#[test]
+fn a_listener_that_dials_again_goes_on_with_the_next_server() {
+    let server = Server::start();
+    let address = server.address.clone();
+    let mut listen = listen(
+        &server,
+        &["--redial", "-1", "--count", "1", "--timeout", "60s"],
+    );
+    drop(server);
+    let lost = listen.error_line();
+    assert!(lost.starts_with(r#"{"lost":""#), "{lost}");
+    let server = Server::with(&["--listen", &address]);
+    let restored = listen.error_line();
+    assert!(restored.starts_with(r#"{"restored":"#), "{restored}");
+    server
+        .call(&[], &["/broadcast?uri=/note", "back"])
+        .succeeded("back");
+    assert_eq!(listen.line(), push("A", r#""body":"back""#));
+    assert_eq!(listen.wait(), 0);
+}

@@ -1,5 +1,9 @@
 //! `teleport push`.
 
+use std::io::Read;
+use std::net::TcpListener;
+use std::thread;
+
 use serde_json::Value;
 
 use crate::support::{Server, by_hand, read_frame, run, run_with};
@@ -68,9 +72,37 @@ fn a_push_that_finds_nobody_exits_with_3() {
 #[test]
 fn a_push_that_is_not_read_exits_with_4() {
     // It takes no more than the buffers of both sides hold.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let body = vec![0; 15 << 20];
     let run = run_with(&body, &["push", "--timeout", "200ms", &address, "/x", "-"]);
     assert_eq!(run.failed(4, 408).0, "Handle Timeout");
+}
+
+#[test]
+fn a_push_that_was_not_written_whole_goes_out_on_another_connection() {
+    for (redial, times) in [("0", 1), ("1", 2)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let taking = thread::spawn(move || {
+            // Reads a little, so that what is left makes the close a reset.
+            let mut first = listener.accept().unwrap().0;
+            first.read_exact(&mut [0; 64]).unwrap();
+            drop(first);
+            if times == 2 {
+                let mut second = listener.accept().unwrap().0;
+                assert!(read_frame(&mut second).len() > 8 << 20);
+            }
+        });
+        let body = vec![b'x'; 8 << 20];
+        let run = run_with(
+            &body,
+            &["push", "--redial", redial, &address, "/large", "-"],
+        );
+        match times {
+            1 => drop(run.failed(3, 104)),
+            _ => drop(run.succeeded("")),
+        }
+        taking.join().unwrap();
+    }
 }

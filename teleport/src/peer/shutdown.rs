@@ -84,7 +84,8 @@ pub struct ShutdownReport {
     /// The handlers that came to their end: calls, pushes, and the hooks around them.
     pub handlers_finished: usize,
     /// The handlers that were running, or whose replies were waiting for room, when their session
-    /// was cut off.
+    /// was cut off. Nobody gets their replies; what they do themselves goes on until the runtime
+    /// ends.
     pub handlers_cut: usize,
     /// The calls that came when their session was closing, and were told that they were not run.
     pub calls_refused: usize,
