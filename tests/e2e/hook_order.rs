@@ -308,6 +308,63 @@ async fn hooks_of_a_life_run_in_order() {
     assert_eq!(lines, ["c.post_disconnect", "s.post_disconnect"]);
 }
 
+#[tokio::test]
+async fn an_end_is_told_once_and_last_whoever_makes_it() {
+    for how in [
+        "client closes",
+        "server closes",
+        "client aborts",
+        "server aborts",
+    ] {
+        let trace = Trace::default();
+        let pair = Pair::of(traced("s", &trace), traced("c", &trace)).await;
+        work(&pair, &trace).await;
+        pair.here.call::<i64>("/work/echo", 1).await.unwrap();
+        settle().await;
+        trace.take();
+        match how {
+            "client closes" => drop(pair.here.close()),
+            "server closes" => drop(pair.there.close()),
+            "client aborts" => pair.here.abort(),
+            _ => pair.there.abort(),
+        }
+        tokio::join!(pair.here.closed(), pair.there.closed());
+        settle().await;
+        let mut lines = trace.take();
+        lines.sort();
+        assert_eq!(lines, ["c.post_disconnect", "s.post_disconnect"], "{how}");
+    }
+}
+
+/// All hooks of both ends in one line: what each message runs through, and in which order.
+#[tokio::test]
+async fn a_conversation_runs_through_the_hooks_of_both_ends_in_one_order() {
+    let trace = Trace::default();
+    let pair = Pair::of(traced("s", &trace), traced("c", &trace)).await;
+    work(&pair, &trace).await;
+    trace.take();
+    pair.here.call::<i64>("/work/echo", 1).await.unwrap();
+    settle().await;
+    assert_eq!(
+        trace.take(),
+        [
+            "c.pre_write_call",
+            "c.post_write_call",
+            "s.pre_read_header",
+            "s.post_read_call_header",
+            "s.pre_read_call_body",
+            "s.post_read_call_body",
+            "handler",
+            "s.pre_write_reply",
+            "s.post_write_reply",
+            "c.pre_read_header",
+            "c.post_read_reply_header",
+            "c.pre_read_reply_body",
+            "c.post_read_reply_body",
+        ]
+    );
+}
+
 const ROUTED: Hooks = Hooks::AFTER_ROUTING;
 
 /// A peer with plugins on its left, in its middle, and on its right, and a handler in two groups
