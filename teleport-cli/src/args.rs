@@ -69,6 +69,10 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "C", default_value = "json", value_parser = values::codec)]
     pub(crate) codec: u8,
 
+    /// Prove with this text who is there, before anything else
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) auth: Option<String>,
+
     /// The codec to ask for in the reply (metadata X-Accept-Body-Codec)
     #[arg(long, value_name = "C", value_parser = values::codec)]
     pub(crate) accept_codec: Option<u8>,
@@ -136,6 +140,10 @@ pub(crate) struct ListenArgs {
     #[arg(long, default_value = "raw", value_parser = values::proto)]
     pub(crate) proto: ProtoName,
 
+    /// Prove with this text who is there, before anything else
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) auth: Option<String>,
+
     /// Exit with 0 after so many pushes; without it, go on until the connection or the time ends
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
@@ -177,6 +185,10 @@ pub(crate) struct ServeArgs {
     /// The largest message in bytes; 0 for no limit
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub(crate) limit: usize,
+
+    /// Let nobody in who does not prove with this text who is there; others get error 403
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) auth: Option<String>,
 
     /// Log every call and push on standard error
     #[arg(short, long)]

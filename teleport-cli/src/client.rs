@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use teleport::message::{Meta, meta};
+use teleport::plugins::auth::Launch;
 use teleport::{Peer, Raw, Rerror, UnknownCallCtx, UnknownPushCtx, codec};
 use tokio::runtime;
 
@@ -34,6 +35,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 /// A peer that prints what arrives.
 pub(crate) fn peer(
     proto: ProtoName,
+    auth: Option<&str>,
     echo: bool,
     tap: Tap,
     wait: Wait,
@@ -45,6 +47,9 @@ pub(crate) fn peer(
         .redial_times(redial);
     if let Some(timeout) = wait.0 {
         builder = builder.default_dial_timeout(timeout);
+    }
+    if let Some(text) = auth {
+        builder = builder.plugin(Launch::new(text));
     }
     let peer = builder.build()?;
     peer.set_unknown_push(ignore_push)?;

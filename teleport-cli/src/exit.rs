@@ -57,10 +57,17 @@ impl Failure {
     }
 }
 
+/// The codes of failures of this end.
+const LOCAL: std::ops::RangeInclusive<i32> = 100..=199;
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error.kind() {
             ErrorKind::Remote => ANSWERED,
+            // By the other side's plugin; one of this side's fails with a code for local failures.
+            ErrorKind::Refused if error.rerror().is_some_and(|e| !LOCAL.contains(&e.code())) => {
+                ANSWERED
+            }
             ErrorKind::Encode | ErrorKind::Config => USAGE,
             ErrorKind::Timeout => TIMEOUT,
             _ => CONNECTION,

@@ -66,7 +66,14 @@ async fn listen(
     let deadline = Deadline::after(wait);
     let count = Count::new(args.count.unwrap_or(u64::MAX));
     let tap = Tap::pushes(pushes.clone(), Some(count.clone()));
-    let peer = client::peer(args.proto, args.echo, tap, wait, args.redial)?;
+    let peer = client::peer(
+        args.proto,
+        args.auth.as_deref(),
+        args.echo,
+        tap,
+        wait,
+        args.redial,
+    )?;
     let session = peer.dial(&args.addr).await?;
     lines.say(show::line(&Connected {
         connected: &args.addr,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use teleport::message::{Message, Mtype, Seq, Uri};
+use teleport::plugins::auth;
 use teleport::proto::Env;
 use teleport::rerror::Rerror;
 use teleport::socket::{Family, HostPort, Socket, SocketError, SocketReader, connect_tcp};
@@ -114,7 +115,8 @@ fn message(args: &SendArgs) -> Result<Message, Failure> {
     let uri = Uri::new(args.uri.as_encoded_bytes());
     let seq = match &args.seq {
         Some(seq) => Seq::from(seq.as_encoded_bytes()),
-        None => Seq::from_counter(0),
+        // A proof takes the first one.
+        None => Seq::from_counter(args.auth.is_some().into()),
     };
     let xfer = XferPipe::from_ids(&args.xfer.0).map_err(|e| Failure::Usage(e.to_string()))?;
     let mut message = Message::new(Mtype::PUSH, uri, args.read_body()?)
@@ -136,11 +138,32 @@ async fn connect(args: &SendArgs, deadline: Deadline) -> Result<Socket, Failure>
         let reason = format!("cannot dial {}: {error}", args.addr);
         Failure::connection(Rerror::dial_failed(reason))
     })?;
-    Ok(Socket::new(
-        stream,
-        &*args.proto.proto(),
-        Arc::new(Env::default()),
-    ))
+    let env = Arc::new(Env::default());
+    let mut socket = Socket::new(stream, &*args.proto.proto(), env);
+    if let Some(text) = &args.auth {
+        tokio::select! {
+            biased;
+            proven = prove(&mut socket, text) => proven?,
+            () = deadline.over() => return Err(too_slow(args, "did not let us in")),
+        }
+    }
+    Ok(socket)
+}
+
+/// Proves who is there.
+async fn prove(socket: &mut Socket, text: &str) -> Result<(), Failure> {
+    let seq = Seq::from_counter(0);
+    socket
+        .write_message(&auth::proof(text, seq.clone()))
+        .await?;
+    let lost = |reason: String| Failure::connection(Rerror::conn_closed(reason));
+    match socket.read_message().await {
+        Ok(Some(answer)) => auth::verdict(&answer, &seq).map_err(Failure::answered),
+        Ok(None) => Err(lost("the other side closed the connection".to_owned())),
+        Err(error) => Err(lost(format!(
+            "the connection with the other side broke: {error}"
+        ))),
+    }
 }
 
 fn too_slow(args: &SendArgs, what: &str) -> Failure {

@@ -5,7 +5,8 @@ mod routes;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use teleport::Peer;
+use teleport::plugins::auth::{Verify, constant_time_eq};
+use teleport::{Peer, Rerror};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::ServeArgs;
@@ -32,12 +33,20 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
 }
 
 async fn serve(args: &ServeArgs, messages: &Lines) -> Result<(), Failure> {
-    let peer = Peer::builder()
+    let mut builder = Peer::builder()
         .proto(args.proto())
         .message_limit(args.limit)
         .count_time(true)
-        .plugin(Tap::everything(messages.clone()))
-        .build()?;
+        .plugin(Tap::everything(messages.clone()));
+    if let Some(wanted) = args.auth.clone() {
+        builder = builder.plugin(Verify::new(move |_, text| {
+            match constant_time_eq(text, &wanted) {
+                true => Ok(()),
+                false => Err(Rerror::new(403, "auth fail", "the text is another one")),
+            }
+        }));
+    }
+    let peer = builder.build()?;
     peer.set_unknown_call(Routes)?;
     peer.set_unknown_push(client::ignore_push)?;
     // Whoever reads the first line may send a signal at once.

@@ -30,3 +30,23 @@ struct BinderDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/protocols.md")]
 struct ProtocolsDoctests;
+
+/// What the page on who is there shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/auth.md")]
+struct AuthDoctests;
+
+/// What the page on signs of life shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/heartbeat.md")]
+struct HeartbeatDoctests;
+
+/// What the page on limits shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/overload.md")]
+struct OverloadDoctests;
+
+/// What the page on plugins shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/plugins.md")]
+struct PluginsDoctests;

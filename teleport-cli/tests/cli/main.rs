@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod auth;
 mod call;
 mod faults;
 mod listen;

@@ -19,7 +19,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use crate::codec::{self, BodyRef, FromBody};
-use crate::message::{Message, Mtype, Uri};
+use crate::message::{Message, Mtype, Seq, Uri};
 use crate::plugin::{Hook, Hooks, Plugin};
 use crate::router::{ContextFn, ViaFunction};
 use crate::{ErrorKind, PreSession, Rerror};
@@ -181,32 +181,16 @@ impl Plugin for Launch {
         Hook::wait(async move {
             let text = self.0.any_text(session).await?;
             let seq = session.next_seq();
-            let call = Message::new(Mtype::CALL, URI, text)
-                .with_seq(seq.clone())
-                .with_body_codec(codec::PLAIN);
             // A side that takes no connections at all may say so, and close, before it has read
             // anything.
-            let sent = session.send(call).await;
+            let sent = session.send(proof(text, seq.clone())).await;
             if sent.as_ref().is_err_and(|e| e.kind() != ErrorKind::Io) {
                 return sent.map_err(Into::into);
             }
-            let reply = match session.receive().await {
-                Ok(reply) => reply.header,
-                Err(error) => return Err(sent.err().unwrap_or(error).into()),
-            };
-            if let Some(rerror) = Rerror::from_meta(&reply.meta) {
-                return Err(rerror);
+            match session.receive().await {
+                Ok(answer) => verdict(&answer, &seq),
+                Err(error) => Err(sent.err().unwrap_or(error).into()),
             }
-            if reply.mtype == Mtype::REPLY
-                && (reply.seq == seq || reply.uri.as_bytes() == URI.as_bytes())
-            {
-                return Ok(());
-            }
-            Err(Rerror::unauthorized(format!(
-                "the answer to CALL {URI} is due, but {} {} came",
-                reply.mtype,
-                shown(&reply.uri)
-            )))
         })
     }
 }
@@ -297,6 +281,36 @@ impl Plugin for Verify {
             verified
         })
     }
+}
+
+/// The message that proves who is there, for a [`Socket`](crate::socket::Socket) without a peer.
+#[must_use]
+pub fn proof(text: impl Into<String>, seq: impl Into<Seq>) -> Message {
+    Message::new(Mtype::CALL, URI, text.into())
+        .with_seq(seq)
+        .with_body_codec(codec::PLAIN)
+}
+
+/// What the answer to a [`proof`] of this sequence text says.
+///
+/// # Errors
+///
+/// The other side's error, or error 401 when it is no answer at all.
+pub fn verdict(answer: &Message, seq: &Seq) -> Result<(), Rerror> {
+    let header = &answer.header;
+    // An error refuses whatever it belongs to.
+    if let Some(rerror) = Rerror::from_meta(&header.meta) {
+        return Err(rerror);
+    }
+    let is_answer = header.seq == *seq || header.uri.as_bytes() == URI.as_bytes();
+    if header.mtype == Mtype::REPLY && is_answer {
+        return Ok(());
+    }
+    Err(Rerror::unauthorized(format!(
+        "the answer to CALL {URI} is due, but {} {} came",
+        header.mtype,
+        shown(&header.uri)
+    )))
 }
 
 /// Tells whether two texts are the same, in a time that says nothing about where they differ; only
