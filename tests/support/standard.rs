@@ -37,6 +37,10 @@ pub struct Options {
     pub limit: Option<usize>,
     /// The text that the server wants before anything else, and the client says.
     pub auth: Option<String>,
+    /// The age of contexts; zero: none.
+    pub context_age: Duration,
+    /// The age of sessions; zero: none.
+    pub session_age: Duration,
     /// Answer heartbeats.
     pub pong: bool,
     /// Send heartbeats.
@@ -135,6 +139,8 @@ pub fn client(
 
 fn builder(options: &Options) -> PeerBuilder {
     let mut builder = Peer::builder().proto(options.proto.proto());
+    builder = builder.default_context_age(options.context_age);
+    builder = builder.default_session_age(options.session_age);
     if let Some(limit) = options.limit {
         builder = builder.message_limit(limit);
     }
