@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use teleport::message::{Message, Mtype};
-use teleport::proto::{Body, Env, Proto, RawProto};
+use teleport::proto::{Body, Env, JsonProto, PbProto, Proto, RawProto};
 use teleport::socket::{Family, HostPort, Socket, bind_tcp, connect_tcp};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -22,9 +22,21 @@ fn message(len: usize) -> Message {
 
 /// One frame to bytes, and bytes to one frame.
 fn proto(c: &mut Criterion) {
-    let (env, message) = (Env::default(), message(BODY));
-    let (pack, mut unpack) = RawProto.split();
-    let mut group = c.benchmark_group("raw");
+    let opaque = message(BODY);
+    let mut json = message(0).with_body_codec(b'j');
+    json.body = br#"{"name":"value","list":[1,2,3]},"#.repeat(32).into();
+    let protos: [(&str, &dyn Proto); 3] =
+        [("raw", &RawProto), ("json", &JsonProto), ("pb", &PbProto)];
+    for (name, proto) in protos {
+        one_proto(c, name, proto, &opaque);
+        one_proto(c, &format!("{name}_1k_of_json"), proto, &json);
+    }
+}
+
+fn one_proto(c: &mut Criterion, name: &str, proto: &dyn Proto, message: &Message) {
+    let env = Env::default();
+    let (pack, mut unpack) = proto.split();
+    let mut group = c.benchmark_group(name);
 
     let mut frame = BytesMut::with_capacity(4096);
     let packed = |frame: &mut BytesMut| {

@@ -1,11 +1,11 @@
 //! The command line. A mistake on it ends the program with exit code 2.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
-use teleport::PeerBuilder;
-use teleport::proto::{Proto, RawProto};
+use teleport::proto::{AnyOf, JsonProto, PbProto, Proto, RawProto};
 
 mod values;
 
@@ -60,7 +60,7 @@ pub(crate) enum Command {
 /// A call or a push.
 #[derive(Debug, Group)]
 pub(crate) struct SendArgs {
-    /// The protocol to speak
+    /// The protocol to speak: raw, json or pb
     #[arg(long, default_value = "raw", value_parser = values::proto)]
     pub(crate) proto: ProtoName,
 
@@ -122,7 +122,7 @@ pub(crate) struct SendArgs {
 
 #[derive(Debug, Group)]
 pub(crate) struct ListenArgs {
-    /// The protocol to speak
+    /// The protocol to speak: raw, json or pb
     #[arg(long, default_value = "raw", value_parser = values::proto)]
     pub(crate) proto: ProtoName,
 
@@ -149,9 +149,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = values::address)]
     pub(crate) listen: String,
 
-    /// The protocol to speak
-    #[arg(long, default_value = "raw", value_parser = values::proto)]
-    pub(crate) proto: ProtoName,
+    /// The protocol to speak: raw, json or pb; or several, such as raw,json,pb, which are told apart
+    /// by the first bytes of each connection
+    #[arg(long, value_name = "L", default_value = "raw", value_delimiter = ',', value_parser = values::proto)]
+    pub(crate) proto: Vec<ProtoName>,
 
     /// The largest message in bytes; 0 for no limit
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
@@ -168,7 +169,7 @@ pub(crate) struct WireArgs {
     #[arg(value_enum)]
     pub(crate) action: WireAction,
 
-    /// The protocol of the frames
+    /// The protocol of the frames: raw, json or pb
     #[arg(long, default_value = "raw", value_parser = values::proto)]
     pub(crate) proto: ProtoName,
 
@@ -189,19 +190,33 @@ pub(crate) enum WireAction {
 pub(crate) enum ProtoName {
     /// The default protocol: length-prefixed binary frames.
     Raw,
+    /// JSON objects.
+    Json,
+    /// Protobuf messages.
+    Pb,
 }
 
 impl ProtoName {
-    pub(crate) fn proto(self) -> Box<dyn Proto> {
+    pub(crate) fn proto(self) -> Arc<dyn Proto> {
         match self {
-            Self::Raw => Box::new(RawProto),
+            Self::Raw => Arc::new(RawProto),
+            Self::Json => Arc::new(JsonProto),
+            Self::Pb => Arc::new(PbProto),
         }
     }
+}
 
-    /// Makes a peer speak it.
-    pub(crate) fn on(self, builder: PeerBuilder) -> PeerBuilder {
-        match self {
-            Self::Raw => builder.proto(RawProto),
+impl ServeArgs {
+    /// The protocol to speak, which is one that chooses if there are several.
+    pub(crate) fn proto(&self) -> Arc<dyn Proto> {
+        match self.proto.as_slice() {
+            [] => ProtoName::Raw.proto(),
+            [one] => one.proto(),
+            [first, others @ ..] => {
+                let any = AnyOf::new(first.proto());
+                let any = others.iter().fold(any, |any, other| any.or(other.proto()));
+                Arc::new(any)
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 
 /// A peer that prints what arrives.
 pub(crate) fn peer(proto: ProtoName, echo: bool, tap: Tap, wait: Wait) -> Result<Peer, Failure> {
-    let mut builder = proto.on(Peer::builder()).plugin(tap);
+    let mut builder = Peer::builder().proto(proto.proto()).plugin(tap);
     if let Some(timeout) = wait.0 {
         builder = builder.default_dial_timeout(timeout);
     }

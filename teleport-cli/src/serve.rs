@@ -6,13 +6,12 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use teleport::Peer;
-use tokio::time::timeout;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::ServeArgs;
 use crate::client::{self, CLOSING};
 use crate::end;
-use crate::exit::{Failure, surroundings};
+use crate::exit::Failure;
 use crate::output::Lines;
 use crate::tap::Tap;
 use routes::Routes;
@@ -33,22 +32,43 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
 }
 
 async fn serve(args: &ServeArgs, messages: &Lines) -> Result<(), Failure> {
-    let mut stop = Stop::new().map_err(|error| surroundings("cannot wait for signals", &error))?;
-    let peer = args
-        .proto
-        .on(Peer::builder())
+    let peer = Peer::builder()
+        .proto(args.proto())
         .message_limit(args.limit)
         .count_time(true)
         .plugin(Tap::everything(messages.clone()))
         .build()?;
     peer.set_unknown_call(Routes)?;
     peer.set_unknown_push(client::ignore_push)?;
+    // Whoever reads the first line may send a signal at once.
+    let end = until_the_end(&peer)?;
     let address = peer.listen_on(&args.listen).await?;
     messages.say(format!("{address}\n").into_bytes());
-    stop.wait().await;
-    // Handlers that still run, and others that do not read, have had their time.
-    let _ = timeout(CLOSING, peer.close()).await;
-    Ok(())
+    end.await
+}
+
+/// Waits for a signal, and shuts the peer down; a second one cuts off what is left.
+#[cfg(unix)]
+fn until_the_end(peer: &Peer) -> Result<impl Future<Output = Result<(), Failure>>, Failure> {
+    use teleport::graceful::Graceful;
+
+    let graceful = Graceful::builder().peer(peer).deadline(CLOSING).start()?;
+    Ok(async move {
+        graceful.ended().await?;
+        Ok(())
+    })
+}
+
+#[cfg(not(unix))]
+fn until_the_end(peer: &Peer) -> Result<impl Future<Output = Result<(), Failure>>, Failure> {
+    let peer = peer.clone();
+    Ok(async move {
+        tokio::signal::ctrl_c()
+            .await
+            .map_err(|error| crate::exit::surroundings("cannot wait for signals", &error))?;
+        peer.shutdown(CLOSING).await;
+        Ok(())
+    })
 }
 
 /// Prints what panics say, where they are and nothing more: they end a call, not the program.
@@ -72,45 +92,4 @@ fn log(verbose: bool) {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .init();
-}
-
-/// The signals that end the program.
-#[cfg(unix)]
-struct Stop {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Stop {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Stop;
-
-#[cfg(not(unix))]
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn wait(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }

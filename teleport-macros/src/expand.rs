@@ -4,6 +4,8 @@
 //! Its tokens stand where the item they come from stands, so that what rustc finds wrong with a
 //! handler (a future that is not `Send`, a type that is no body) is shown at the handler.
 
+#[cfg(feature = "binder")]
+mod bind;
 mod block;
 mod fallback;
 mod function;
@@ -16,6 +18,8 @@ use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::Path;
 
+#[cfg(feature = "binder")]
+pub(crate) use self::bind::bind;
 pub(crate) use self::block::block;
 pub(crate) use self::function::function;
 pub(crate) use self::plugin::plugin;

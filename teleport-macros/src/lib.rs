@@ -6,6 +6,7 @@
 //! | [`macro@push_handler`] | an `impl` block or an `async fn` | routes that take pushes |
 //! | [`macro@route`] | a handler of these | its path, and where it runs |
 //! | [`macro@plugin`] | `impl Plugin for ..` | hooks, and the list of them |
+//! | `#[derive(Bind)]` | a struct | rules for the parameters in a handler's argument |
 //!
 //! They read like a compiler: `parse` knows the grammar of the arguments, `model` checks what they
 //! and the item mean, `expand` writes the result down. All problems of one item are reported
@@ -206,6 +207,71 @@ pub fn plugin(args: TokenStream, item: TokenStream) -> TokenStream {
     expand_with(args, item, plugins)
 }
 
+/// Lets the parameters of a handler's argument come from body, query, metadata and swap, by rules.
+///
+/// A handler that takes such a struct runs only when all rules hold. Else a call is answered with
+/// error 400 `Invalid Parameter`, whose reason names handler, parameter and rule, and a push is
+/// dropped and logged. An `Option` that is `None` keeps all rules but `required` and `nonzero`.
+/// Rules on a list go for each value in it, but for `len`, `nonzero` and `required`.
+///
+/// | rule | on | holds when |
+/// |---|---|---|
+/// | `range(1..=100)` | numbers | the number is in the range; `1..`, `..100`, `0.5..=1.5` and `7` are ranges too |
+/// | `len(3..=6)` | texts, lists, maps | there are so many characters or items |
+/// | `nonzero` | all of these, `bool`, `char` | it is not 0, false, empty or `None` |
+/// | `required` | options, texts, lists, maps | it is there and not empty |
+/// | `regex = r"^\d+$"` | texts | the pattern is found; `\d`, `\w`, `\s` and `\b` mean ASCII, as in Go |
+/// | `nested` | structs that derive `Bind`, and lists, maps and options of them | the rules in there hold |
+///
+/// | source | where the value comes from |
+/// |---|---|
+/// | `query`, `query = "key"` | the query of the uri |
+/// | `meta`, `meta = "key"` | the metadata of the message |
+/// | `swap`, `swap = "key"` | the [`swap`](https://docs.rs/teleport/latest/teleport/swap) of the message |
+///
+/// A parameter without a source comes from the body alone. One that its source does not have keeps
+/// the value that it has from the body. So the body need not have it: say `#[serde(default)]`, or
+/// `#[serde(skip)]` for what the body must not set.
+///
+/// | more | |
+/// |---|---|
+/// | `rename = "name"` | the name in errors; by default the key in the source, else the field's name |
+/// | `desc = ".."` | what `PARAMS` tells of it; by default the doc comment |
+/// | `error(code = 100_002, message = "..")` | the code, the message or both when this parameter is wrong |
+///
+/// On the struct, `#[bind(error = path)]` names a function that makes the error of handler,
+/// parameter and reason, and `#[bind(crate = path)]` says where teleport is found.
+///
+/// ```
+/// use serde::Deserialize;
+/// use teleport::{Bind, Rerror};
+///
+/// fn wrong(handler: &str, param: &str, reason: &str) -> Rerror {
+///     Rerror::new(7, "No", format!("{param} of {handler} is wrong: {reason}"))
+/// }
+///
+/// #[derive(Deserialize, Bind)]
+/// struct Line {
+///     #[param(range(1..))]
+///     amount: u32,
+/// }
+///
+/// #[derive(Deserialize, Bind)]
+/// #[bind(error = wrong)]
+/// struct Order {
+///     #[param(nested, len(1..=10))]
+///     lines: Vec<Line>,
+///     #[serde(skip)]
+///     #[param(query, nonzero)]
+///     customer: String,
+/// }
+/// ```
+#[cfg(feature = "binder")]
+#[proc_macro_derive(Bind, attributes(param, bind, serde))]
+pub fn bind(item: TokenStream) -> TokenStream {
+    binds(item.into()).into()
+}
+
 /// The one way from the compiler's tokens to ours and back.
 fn expand_with(
     args: TokenStream,
@@ -246,6 +312,20 @@ fn plugins(args: TokenStream2, item: TokenStream2) -> TokenStream2 {
             item
         }
         None => item,
+    };
+    with_errors(&tokens, &problems)
+}
+
+/// `#[derive(Bind)]`.
+#[cfg(feature = "binder")]
+fn binds(item: TokenStream2) -> TokenStream2 {
+    let mut problems = Problems::default();
+    let tokens = match syn::parse2(item) {
+        Ok(item) => expand::bind(&model::Bind::check(item, &mut problems)),
+        Err(error) => {
+            problems.add(error);
+            TokenStream2::new()
+        }
     };
     with_errors(&tokens, &problems)
 }

@@ -3,6 +3,8 @@
 //! All checks are made here. A model is always complete enough to be expanded: what is wrong is
 //! noted as a problem, left out of the model, and nothing later can fail.
 
+#[cfg(feature = "binder")]
+mod bind;
 mod block;
 mod function;
 mod limits;
@@ -14,6 +16,8 @@ mod text;
 use proc_macro2::TokenStream;
 use syn::{LitStr, Path, parse_quote};
 
+#[cfg(feature = "binder")]
+pub(crate) use self::bind::{Bind, End, Ends, Field, Nested, Source};
 pub(crate) use self::block::{Block, row_names};
 pub(crate) use self::function::Function;
 pub(crate) use self::limits::{Limits, OnCancel};

@@ -58,6 +58,18 @@ pub(crate) enum Takes {
     Text,
     /// A path, bare or in a string: `crate = my::teleport`.
     Path,
+    /// A string, or nothing: `query`, `query = "key"`.
+    #[cfg(feature = "binder")]
+    TextOrNothing,
+    /// A string behind an equals sign or in parentheses: `regex = ".."`, `regex("..")`.
+    #[cfg(feature = "binder")]
+    TextEitherWay,
+    /// Something in parentheses: `range(1..=100)`.
+    #[cfg(feature = "binder")]
+    Group,
+    /// A number: `code = 400`.
+    #[cfg(feature = "binder")]
+    Number,
 }
 
 /// One argument that an attribute knows.
@@ -81,7 +93,7 @@ pub(crate) struct Grammar {
 }
 
 impl Grammar {
-    fn known(&self) -> String {
+    pub(crate) fn known(&self) -> String {
         let examples: Vec<String> = self
             .literal
             .iter()
@@ -135,6 +147,8 @@ enum Value {
     Nothing,
     Text(LitStr),
     Path(Path),
+    #[cfg(feature = "binder")]
+    Tokens(TokenStream),
 }
 
 impl Args {
@@ -226,7 +240,7 @@ impl Args {
     pub(crate) fn text(&self, name: &str) -> Option<&LitStr> {
         self.find(name).and_then(|arg| match &arg.value {
             Value::Text(text) => Some(text),
-            Value::Nothing | Value::Path(_) => None,
+            _ => None,
         })
     }
 
@@ -234,7 +248,16 @@ impl Args {
     pub(crate) fn path(&self, name: &str) -> Option<&Path> {
         self.find(name).and_then(|arg| match &arg.value {
             Value::Path(path) => Some(path),
-            Value::Nothing | Value::Text(_) => None,
+            _ => None,
+        })
+    }
+
+    /// What an argument has in its parentheses, or its number.
+    #[cfg(feature = "binder")]
+    pub(crate) fn tokens(&self, name: &str) -> Option<&TokenStream> {
+        self.find(name).and_then(|arg| match &arg.value {
+            Value::Tokens(tokens) => Some(tokens),
+            _ => None,
         })
     }
 
@@ -270,6 +293,10 @@ fn read_value(input: ParseStream<'_>, ident: &Ident, rule: &Rule) -> syn::Result
         return Err(wrong(rest, &format!("`{}` takes no value", rule.name)));
     }
     let missing = format!("`{}` wants a value", rule.name);
+    #[cfg(feature = "binder")]
+    if let Some(read) = read_in_parentheses(input, rule, &wrong) {
+        return read;
+    }
     if !input.peek(Token![=]) {
         input.parse::<TokenStream>()?;
         return Err(wrong(TokenStream::new(), &missing));
@@ -280,9 +307,13 @@ fn read_value(input: ParseStream<'_>, ident: &Ident, rule: &Rule) -> syn::Result
     }
     let rest: TokenStream = input.parse()?;
     match rule.takes {
-        Takes::Text => syn::parse2(rest.clone())
-            .map(Value::Text)
-            .map_err(|_| wrong(rest, &format!("`{}` wants a string", rule.name))),
+        #[cfg(feature = "binder")]
+        Takes::Number => syn::parse2::<Number>(rest.clone())
+            .map(|_| Value::Tokens(rest.clone()))
+            .map_err(|_| wrong(rest, &format!("`{}` wants a number", rule.name))),
+        #[cfg(feature = "binder")]
+        Takes::TextOrNothing | Takes::TextEitherWay | Takes::Group => read_text(rest, rule, &wrong),
+        Takes::Text => read_text(rest, rule, &wrong),
         Takes::Path | Takes::Nothing => match syn::parse2::<LitStr>(rest.clone()) {
             Ok(text) => text.parse_with(Path::parse_mod_style),
             Err(_) => Path::parse_mod_style.parse2(rest.clone()),
@@ -290,6 +321,76 @@ fn read_value(input: ParseStream<'_>, ident: &Ident, rule: &Rule) -> syn::Result
         .map(Value::Path)
         .map_err(|_| wrong(rest, &format!("`{}` wants a path", rule.name))),
     }
+}
+
+fn read_text(
+    rest: TokenStream,
+    rule: &Rule,
+    wrong: &impl Fn(TokenStream, &str) -> syn::Error,
+) -> syn::Result<Value> {
+    syn::parse2(rest.clone())
+        .map(Value::Text)
+        .map_err(|_| wrong(rest, &format!("`{}` wants a string", rule.name)))
+}
+
+/// A number that fits into an error's code.
+#[cfg(feature = "binder")]
+struct Number;
+
+#[cfg(feature = "binder")]
+impl syn::parse::Parse for Number {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let minus: Option<Token![-]> = input.parse()?;
+        let digits: syn::LitInt = input.parse()?;
+        let sign = if minus.is_some() { "-" } else { "" };
+        match format!("{sign}{}", digits.base10_digits()).parse::<i32>() {
+            Ok(_) if matches!(digits.suffix(), "" | "i32") => Ok(Self),
+            _ => Err(syn::Error::new_spanned(digits, "no code")),
+        }
+    }
+}
+
+/// What stands in parentheses behind a name that may have them, or behind it if it may be alone.
+#[cfg(feature = "binder")]
+fn read_in_parentheses(
+    input: ParseStream<'_>,
+    rule: &Rule,
+    wrong: &impl Fn(TokenStream, &str) -> syn::Error,
+) -> Option<syn::Result<Value>> {
+    let has_group = input.peek(syn::token::Paren);
+    match rule.takes {
+        Takes::TextOrNothing if input.is_empty() => Some(Ok(Value::Nothing)),
+        Takes::TextEitherWay | Takes::Group if has_group => Some(read_group(input, rule, wrong)),
+        Takes::Group => Some(input.parse().and_then(|rest: TokenStream| {
+            let what = format!("`{}` wants parentheses", rule.name);
+            Err(wrong(rest, &what))
+        })),
+        _ => None,
+    }
+}
+
+#[cfg(feature = "binder")]
+fn read_group(
+    input: ParseStream<'_>,
+    rule: &Rule,
+    wrong: &impl Fn(TokenStream, &str) -> syn::Error,
+) -> syn::Result<Value> {
+    let group: proc_macro2::Group = input.parse()?;
+    let rest: TokenStream = input.parse()?;
+    if !rest.is_empty() {
+        return Err(wrong(
+            rest,
+            &format!("`{}` ends with its parentheses", rule.name),
+        ));
+    }
+    if rule.takes == Takes::TextEitherWay {
+        return read_text(group.stream(), rule, wrong);
+    }
+    if group.stream().is_empty() {
+        let what = format!("`{}` wants something in its parentheses", rule.name);
+        return Err(wrong(group.to_token_stream(), &what));
+    }
+    Ok(Value::Tokens(group.stream()))
 }
 
 /// The parts between commas, without an empty one at the end.

@@ -71,7 +71,7 @@ fn clean(path: &str) -> String {
 
 /// Snake case: an underscore in front of a capital that follows something else, all lower case.
 /// Runs of capitals stay together, and only ASCII capitals count.
-fn snake(segment: &str) -> String {
+pub(crate) fn snake(segment: &str) -> String {
     let mut text = String::with_capacity(segment.len() + 4);
     let mut break_before_capital = false;
     for c in segment.chars() {

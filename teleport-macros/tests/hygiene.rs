@@ -45,6 +45,23 @@ mod bare_path {
         ::std::result::Result::Ok(arg.0 + arg.1)
     }
 
+    #[derive(::renamed::Bind)]
+    #[bind(crate = ::renamed)]
+    pub struct Arg {
+        #[param(range(1..=2), nonzero, required, len(1..), regex = "a", nested)]
+        #[cfg(any())]
+        gone: i64,
+        #[param(range(..2.5), nonzero)]
+        number: f64,
+        #[param(meta, len(1..=2), required, regex = "a", error(code = 1, message = "a"))]
+        #[serde(default)]
+        text: ::std::string::String,
+        #[param(swap)]
+        swapped: ::std::option::Option<i64>,
+        #[param(nested)]
+        nested: ::std::vec::Vec<Self>,
+    }
+
     pub struct Hooked;
 
     #[::renamed::plugin(crate = ::renamed)]
@@ -130,9 +147,32 @@ mod in_the_way {
         fn register(&self) {}
     }
     impl<T> CallController for T {}
+    pub trait Bind {
+        fn check(&self) {}
+    }
+    impl<T> Bind for T {}
+    pub struct Source;
+    pub struct Invalid;
+    pub struct Pattern;
     pub mod teleport {}
     pub mod core {}
     pub mod std {}
+
+    type Text = ::std::primitive::str;
+
+    fn error(_: &Text, _: &Text, why: &Text) -> ::renamed::Rerror {
+        ::renamed::Rerror::internal(
+            <::std::string::String as ::std::convert::From<&Text>>::from(why),
+        )
+    }
+
+    #[derive(::renamed::Bind)]
+    #[bind(crate = ::renamed, error = error)]
+    pub struct Arg {
+        #[param(query, len(1..=2), nonzero, regex = "a")]
+        #[serde(default)]
+        __tp_source: ::std::string::String,
+    }
 
     pub struct Math;
 

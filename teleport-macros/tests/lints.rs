@@ -65,9 +65,10 @@
     reason = "what handlers and tests look like"
 )]
 
+use serde::Deserialize;
 use teleport::__private::{CallController, CallFunction, RoutedFn};
 use teleport::{
-    CallCtx, Plugin, PushCtx, ReadCtx, Rerror, WriteCtx, controller, plugin, push_handler,
+    Bind, CallCtx, Plugin, PushCtx, ReadCtx, Rerror, WriteCtx, controller, plugin, push_handler,
 };
 
 /// Answers calls.
@@ -98,6 +99,40 @@ impl Math {
     async fn long(&self, arg: (u8, u8)) -> u8 {
         arg.0 ^ arg.1
     }
+}
+
+/// Something to order.
+#[derive(Clone, Debug, Deserialize, Bind)]
+#[non_exhaustive]
+pub struct Order {
+    /// How many.
+    #[param(range(-5..=1_000_000), nonzero)]
+    pub amount: i64,
+    /// What it weighs.
+    #[param(range(0.001..1.5e300))]
+    pub weight: f64,
+    /// What it is.
+    #[serde(default)]
+    #[param(query = "_x", len(1..=100), regex = r"^\w+$", error(code = 100_002, message = "What?"))]
+    pub product: String,
+    /// Who wants it.
+    #[serde(skip)]
+    #[param(swap, required)]
+    pub customer: Option<String>,
+    /// More of it.
+    #[serde(default)]
+    #[param(nested)]
+    pub more: Vec<Self>,
+}
+
+/// Takes an order.
+///
+/// # Errors
+///
+/// Never.
+#[controller]
+pub async fn buy(order: Order) -> Result<i64, Rerror> {
+    Ok(order.amount)
 }
 
 /// Takes pushes.
@@ -195,6 +230,7 @@ fn everything_is_used() {
     registers(inner::Inner);
     assert_eq!(path(take_away), "/take/away");
     assert_eq!(path(inner::echo), "/echo");
+    assert_eq!(path(buy), "/buy");
     assert_eq!(Looks.name(), "looks");
     drop((Push, note(String::new())));
 }

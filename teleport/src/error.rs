@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use crate::codec::CodecError;
+use crate::message::meta::{self, Meta};
 use crate::rerror::{Rerror, code};
 
 /// A failure of a local operation: one word wide, with a [kind](Error::kind) to match on and a
@@ -28,6 +30,8 @@ struct Inner {
     kind: ErrorKind,
     text: Cow<'static, str>,
     rerror: Option<Rerror>,
+    /// The metadata of the reply that carried it.
+    meta: Meta,
     source: Option<Box<dyn StdError + Send + Sync>>,
     /// The other peer did not do what was asked of it, and will not.
     not_run: bool,
@@ -75,6 +79,7 @@ impl Error {
             kind,
             text: text.into(),
             rerror: None,
+            meta: Meta::new(),
             source: None,
             not_run: false,
         }))
@@ -95,6 +100,10 @@ impl Error {
         self
     }
 
+    pub(crate) fn is_not_run(&self) -> bool {
+        self.0.not_run
+    }
+
     #[cold]
     pub(crate) fn closed(why: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Closed, why)
@@ -103,6 +112,14 @@ impl Error {
     #[cold]
     pub(crate) fn config(what: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Config, what)
+    }
+
+    /// What the other peer answered with, and what stood beside it.
+    #[cold]
+    pub(crate) fn remote(rerror: Rerror, meta: Meta) -> Self {
+        let mut error = Self::from(rerror);
+        error.0.meta = meta;
+        error
     }
 
     #[cold]
@@ -144,6 +161,27 @@ impl Error {
     #[must_use]
     pub fn rerror(&self) -> Option<&Rerror> {
         self.0.rerror.as_ref()
+    }
+
+    /// The metadata of the reply that carried the error; `None` when it came by no reply.
+    ///
+    /// ```
+    /// # fn ask(error: &teleport::Error) -> Option<&str> {
+    /// error.reply_meta()?.get("X-Request-Id")
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn reply_meta(&self) -> Option<&Meta> {
+        self.is_remote().then_some(&self.0.meta)
+    }
+
+    /// How long the other peer asks to wait before the call is made again: what its reply says
+    /// under [`X-Retry-After-Ms`](crate::message::meta::RETRY_AFTER_MS). See
+    /// [`may_retry`](Self::may_retry).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.reply_meta()?.get(meta::RETRY_AFTER_MS)?;
+        text.parse().ok().map(Duration::from_millis)
     }
 
     /// Whether the time ran out, here or at the other peer.

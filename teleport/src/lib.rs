@@ -41,15 +41,16 @@
 //! | 0 | [`message`], [`codec`], [`xfer`], [`rerror`], [`swap`] | plain data and pure functions |
 //! | 1 | [`proto`] | messages from and to bytes, without I/O |
 //! | 2 | [`socket`] | streams of messages, usable alone |
-//! | 3 | [`router`], [`context`], [`plugin`](mod@plugin) | handlers, and what they see |
+//! | 3 | [`router`], [`context`], [`plugin`](mod@plugin), `binder` | handlers, and what they see |
 //! | 4 | [`session`] | the life of a connection |
-//! | 5 | [`peer`] | configuration, listening, dialling |
+//! | 5 | [`peer`], `graceful` | configuration, listening, dialling; signals, shutdown, reboot |
 //! | 6 | [`plugins`] | whole features on top |
 //!
 //! # Features
 //!
 //! All of the default ones: `macros`, `json`, `protobuf`, `plain`, `form` (body codecs), `gzip`,
-//! `md5` (transfer filters). `full` is everything.
+//! `md5` (transfer filters). Heavier parts are asked for: `binder` (rules for arguments). `full` is
+//! everything.
 //!
 //! # Cancel safety
 //!
@@ -60,6 +61,9 @@
 // So that macro output, which names `::teleport`, works in this crate's own tests.
 extern crate self as teleport;
 
+#[cfg(feature = "binder")]
+#[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
+pub mod binder;
 pub mod codec;
 pub mod context;
 mod error;
@@ -83,6 +87,9 @@ pub mod xfer;
 pub mod __private;
 use __private as private;
 
+#[cfg(feature = "binder")]
+#[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
+pub use binder::Bind;
 #[cfg(feature = "protobuf")]
 #[cfg_attr(docsrs, doc(cfg(feature = "protobuf")))]
 pub use codec::Protobuf;
@@ -98,6 +105,12 @@ pub use rerror::Rerror;
 pub use router::HandlerInfo;
 pub use session::{CallCmd, Caller, CallerExt, PreSession, Reply, Session};
 pub use socket::Address;
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use socket::tls;
+#[cfg(all(feature = "macros", feature = "binder"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
+pub use teleport_macros::Bind;
 #[cfg(feature = "macros")]
 #[cfg_attr(docsrs, doc(cfg(feature = "macros")))]
 pub use teleport_macros::{controller, plugin, push_handler, route};

@@ -17,7 +17,9 @@ use crate::proto::{Env, Proto};
 use crate::router::registrar::{CallController, CallFunction, PushController, PushFunction};
 use crate::router::routed::RoutedFn;
 use crate::router::{HandlerInfo, Router, SubRouter, UnknownCallHandler, UnknownPushHandler};
-use crate::session::{Bounds, Hub, LogStyle, Session, Sessions, Sweeper, Tally};
+use crate::session::{
+    Bounds, Events, Hub, LogStyle, Session, SessionEvents, Sessions, Sweeper, Tally,
+};
 #[cfg(feature = "tls")]
 use crate::socket::tls::{TlsClient, TlsServer};
 use crate::socket::{Address, BoundListener, Connect, Listener, Network, Stream, ToAddress};
@@ -102,6 +104,7 @@ pub(crate) struct Shared {
     tasks: TaskTracker,
     closing: CancellationToken,
     shutdown: Shutdown,
+    events: Events,
     defaults: CallDefaults,
 }
 
@@ -134,6 +137,10 @@ impl Shared {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
     }
 
     pub(crate) fn sweeper(&self) -> &Sweeper {
@@ -224,6 +231,14 @@ impl Peer {
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         Sessions::new(Arc::clone(&self.0))
+    }
+
+    /// What becomes of the sessions of this peer from now on.
+    ///
+    /// Costs nothing while there is no receiver.
+    #[must_use]
+    pub fn session_events(&self) -> SessionEvents {
+        self.0.events.subscribe()
     }
 
     /// The registered handlers, ordered by path.

@@ -4,7 +4,8 @@ pub use crate::codec::probe::ReplyBody;
 pub use crate::codec::{BodyRef, CodecError, Codecs};
 pub use crate::rerror::Rerror;
 pub use crate::{
-    __tp_decode_arg as decode_arg, __tp_outcome as outcome, __tp_push_outcome as push_outcome,
+    __tp_bind_arg as bind_arg, __tp_decode_arg as decode_arg, __tp_outcome as outcome,
+    __tp_push_outcome as push_outcome,
 };
 
 /// How types become bodies; named by the macros above only.
@@ -20,13 +21,27 @@ pub mod body {
     pub use crate::codec::probe::{Both, Message, WrappedMessage};
 }
 
+/// What `#[derive(Bind)]` writes its checks with.
+#[cfg(feature = "binder")]
+pub mod binder {
+    pub use core::result::Result;
+
+    pub use crate::binder::pattern::Pattern;
+    pub use crate::binder::rules::{Bound, length, nonzero, range, regex, required};
+    pub use crate::binder::shown::{PickShow, Show};
+    pub use crate::binder::{
+        Bind, HasLength, HasRange, HasText, HasZero, Invalid, MayBeMissing, Number, Param, Source,
+    };
+    pub use crate::router::bound::{BindProbe, PickBind};
+}
+
 pub use core::clone::Clone;
 pub use core::fmt::Debug;
 pub use core::future::{Future, pending};
 pub use core::marker::Send;
 pub use core::option::Option::{None, Some};
 pub use core::primitive::str;
-pub use core::result::Result::Ok;
+pub use core::result::Result::{Err, Ok};
 pub use core::time::Duration;
 pub use std::sync::Arc;
 

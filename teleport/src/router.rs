@@ -11,6 +11,7 @@ use crate::lock;
 use crate::peer::Peer;
 use crate::plugin::{FlatHooks, Plugin, PluginContainer, Scope, check_scope};
 
+pub(crate) mod bound;
 pub(crate) mod handler;
 mod path;
 pub(crate) mod registrar;

@@ -16,6 +16,7 @@ use crate::socket::Address;
 use crate::swap::Swap;
 use crate::write_lock;
 
+mod again;
 mod answer;
 mod batch;
 mod call;
@@ -25,31 +26,39 @@ mod cancels;
 mod control;
 mod dispatch;
 mod drain;
+mod events;
 mod hub;
 mod inner;
 mod launch;
 mod limited;
+mod line;
 mod log;
 mod options;
 mod outbound;
 mod pre;
 mod push;
+mod redial;
 mod scratch;
 mod slow;
 mod sweep;
 mod task;
 mod traffic;
+mod unwritten;
 mod waiting;
 
 pub use call::{Call, CallCanceller, CallCmd, CallFuture, Reply};
 pub use caller::{Caller, CallerExt, RawReply, Request};
 pub(crate) use drain::Tally;
+pub(crate) use events::Events;
+pub use events::{EventsError, SessionEvent, SessionEventKind, SessionEvents};
 pub(crate) use hub::Hub;
 pub use hub::{Broadcast, Sessions};
 pub(crate) use inner::{Bounds, Inner};
+pub(crate) use line::Line;
 pub(crate) use log::Style as LogStyle;
 pub use pre::PreSession;
 pub use push::{Push, PushFuture};
+pub use redial::{Backoff, Redial};
 pub(crate) use sweep::Sweeper;
 pub use traffic::{Traffic, WeakSession};
 
@@ -58,6 +67,23 @@ pub use traffic::{Traffic, WeakSession};
 ///
 /// Dropping the last handle does not close the connection; [`close`](Self::close) does, or the
 /// other end, or the closing of the peer.
+///
+/// # Sessions that dial again
+///
+/// A session that was dialled may dial again when its connection is lost; see
+/// [`Dial::redial`](crate::peer::Dial::redial). It stays the same session, with its name, its data
+/// and the count of its sequence, and goes on until it is closed on this side, gives up, or its
+/// peer closes. Meanwhile calls and pushes wait, within bounds. What was under way:
+///
+/// - a call that was not written whole, or that the other end says it did not run, is made again by
+///   itself, within its own timeout;
+/// - so is one that is marked [`idempotent`](Call::idempotent);
+/// - any other fails with [`Closed`](crate::ErrorKind::Closed), because the other peer may have
+///   handled it;
+/// - a push that was queued, and not written whole, goes out on the next connection, before all
+///   others; one that was written is not sent again.
+///
+/// A reply of a handler that ran goes the way of its own connection, and is lost with it.
 ///
 /// # Examples
 ///
@@ -93,13 +119,21 @@ impl Session {
         self.0.set_id(id.as_ref());
     }
 
-    /// The local address.
+    /// The local address, of the connection that this handle was made with; see
+    /// [`current`](Self::current).
     #[must_use]
     pub fn local_address(&self) -> &Address {
         &self.0.local
     }
 
-    /// The address of the other end.
+    /// A handle whose addresses are those of the newest connection of the session. Calls and pushes
+    /// by an older one go there too, by a small detour.
+    #[must_use]
+    pub fn current(&self) -> Self {
+        Self(self.0.newest())
+    }
+
+    /// The address of the other end, of the connection that this handle was made with.
     #[must_use]
     pub fn remote_address(&self) -> &Address {
         &self.0.remote
@@ -139,7 +173,12 @@ impl Session {
         look: impl FnOnce(std::os::fd::BorrowedFd<'_>) -> T,
     ) -> Result<T, Error> {
         use std::os::fd::AsFd as _;
-        let descriptor = self.0.out.duplicate().map_err(Error::no_descriptor)?;
+        let descriptor = self
+            .0
+            .newest()
+            .out
+            .duplicate()
+            .map_err(Error::no_descriptor)?;
         Ok(look(descriptor.as_fd()))
     }
 
@@ -155,72 +194,128 @@ impl Session {
 
     /// Data of the session's own, to be read. Holds a lock: do not keep it across an `await`.
     pub fn swap(&self) -> RwLockReadGuard<'_, Swap> {
-        read_lock(&self.0.swap)
+        read_lock(self.0.swap())
     }
 
     /// Data of the session's own, to be changed. Holds a lock: do not keep it across an `await`.
     pub fn swap_mut(&self) -> RwLockWriteGuard<'_, Swap> {
-        write_lock(&self.0.swap)
+        write_lock(self.0.swap())
     }
 
     /// The longest life of the contexts of this session; zero: no limit.
     #[must_use]
     pub fn context_age(&self) -> Duration {
-        self.0.context_age()
+        self.0.newest().context_age()
     }
 
     /// Sets how long the handling of a message of this session may take, from its first hook to
     /// the writing of its reply, and how long calls of this side wait for theirs unless they say so
     /// themselves; zero: no limit. It holds for messages read and calls made from now on.
     pub fn set_context_age(&self, age: Duration) {
-        self.0.set_context_age(age);
+        self.0.newest().set_context_age(age);
     }
 
     /// The longest life of this session; zero: no limit.
     #[must_use]
     pub fn session_age(&self) -> Duration {
-        self.0.session_age()
+        self.0.newest().session_age()
     }
 
     /// Sets the longest life of this session, counted from now, and not made longer by messages;
     /// zero: no limit. At its end nothing more is read, calls in flight fail with
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed), handlers that run finish and reply, and the
     /// connection is closed. Looked at about every 10 ms.
+    ///
+    /// A session that dials again has the age for each of its connections: at its end another takes
+    /// the place of the old one, which stays until all that is under way on it is done.
     pub fn set_session_age(&self, age: Duration) {
-        self.0.set_session_age(age);
+        self.0.newest().set_session_age(age);
     }
 
-    /// Whether calls and pushes can be made.
+    /// Whether calls and pushes can be made. So they can while a session dials again.
     #[must_use]
     #[doc(alias = "is_ok")]
     pub fn health(&self) -> bool {
-        self.0.is_open()
+        self.0.is_open() || self.0.line().is_some_and(|line| line.goes_on())
     }
 
-    /// How many calls of this side wait for their reply.
+    /// Whether calls and pushes go out now; not while the session dials again.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.newest().is_open()
+    }
+
+    /// How many calls of this side wait for their reply, on any connection of the session.
     #[must_use]
     pub fn calls_in_flight(&self) -> usize {
-        self.0.calls.in_flight()
+        self.sum(|inner| inner.calls.in_flight())
+    }
+
+    /// How many calls and pushes wait for the session to have a connection again.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.line().map_or(0, |line| line.waiting())
     }
 
     /// How many handlers of this session are waiting for something, hooks and replies that wait for
     /// room included.
     #[must_use]
     pub fn running_handlers(&self) -> usize {
-        self.0.running()
+        self.sum(Inner::running)
     }
 
     /// How many bytes wait to be written.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.0.out.queued()
+        self.sum(|inner| inner.out.queued())
     }
 
     /// The memory that the session holds for bytes to be read, written, or replied, in bytes. An idle
     /// session holds no buffers; one that has called keeps the places of a few calls.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.0.held()
+        self.sum(Inner::held)
+    }
+
+    /// A sum over all connections of the session that are not at their end.
+    fn sum(&self, count: impl Fn(&Inner) -> usize) -> usize {
+        match self.0.line() {
+            Some(line) => line.alive().iter().map(|inner| count(inner)).sum(),
+            None => count(&self.0),
+        }
+    }
+
+    /// What becomes of this session from now on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::Peer;
+    /// use teleport::session::{EventsError, SessionEventKind};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (near, _far) = tokio::io::duplex(1024);
+    /// let session = Peer::builder().build()?.dial_conn(near).await?;
+    /// let mut events = session.events();
+    /// session.abort();
+    /// assert!(matches!(events.recv().await?.kind, SessionEventKind::Closed { .. }));
+    /// assert_eq!(events.recv().await.err(), Some(EventsError::Over));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn events(&self) -> SessionEvents {
+        self.0.shared.events().subscribe().only(self.clone())
+    }
+
+    /// Whether both are handles of one session.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self.0.line(), other.0.line()) {
+            (Some(line), Some(other)) => Arc::ptr_eq(line, other),
+            _ => self.0.number == other.0.number,
+        }
     }
 
     /// Calls the other peer.
@@ -271,28 +366,52 @@ impl Session {
     /// Closes the connection at once. Calls in flight fail, and replies of running handlers are
     /// lost.
     pub fn abort(&self) {
-        self.0.abort("closed by this side at once");
+        self.0.abort_session("closed by this side at once");
     }
 
     /// Does the same as [`abort`](Self::abort), and says why: calls in flight fail with this
     /// reason, and the log has it.
     pub fn abort_with(&self, reason: impl Into<String>) {
-        self.0.abort_for(reason.into());
+        self.0.abort_for(&reason.into());
     }
 
-    /// Waits until the session is closed, by whomever.
+    /// Waits until nothing more comes from the other end: it closed its side, the connection broke, or
+    /// this side closed it at once. Handlers that run may still answer one that only closed its
+    /// sending half.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn lost(&self) {
+        self.0.lost().await;
+    }
+
+    /// Gives up the connection that this handle was made with, and says why: for whoever finds out
+    /// that nobody is at its other end. A session that dials again goes on with another; any other
+    /// is [`abort`](Self::abort)ed.
+    pub fn drop_connection(&self, reason: impl Into<String>) {
+        self.0.drop_for(&reason.into());
+    }
+
+    /// Waits until the session is closed, by whomever; for good, if it dials again.
     ///
     /// # Cancel safety
     ///
     /// It changes nothing.
     pub async fn closed(&self) {
-        self.0.closed().await;
+        match self.0.line() {
+            Some(line) => line.ended().await,
+            None => self.0.closed().await,
+        }
     }
 
     /// Why the session was closed; `None` while it is open.
     #[must_use]
     pub fn close_reason(&self) -> Option<String> {
-        self.0.close_reason()
+        match self.0.line() {
+            Some(line) => line.close_reason(),
+            None => self.0.close_reason(),
+        }
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -199,6 +199,11 @@ impl Socket {
         self.id.clone().unwrap_or_else(|| self.remote.to_string())
     }
 
+    /// The name that was set.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// Names the socket.
     pub fn set_id(&mut self, id: impl Into<String>) {
         self.id = Some(id.into());

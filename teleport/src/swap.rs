@@ -61,6 +61,24 @@ impl Swap {
         self.values.remove(key)
     }
 
+    /// Takes over what somebody changed in a clone: what was `given` and what it is `now`.
+    pub(crate) fn take_changes(&mut self, given: &Self, now: &Self) {
+        for key in given.values.keys() {
+            if !now.values.contains_key(key) {
+                self.values.remove(key);
+            }
+        }
+        for (key, value) in &now.values {
+            let is_as_given = given
+                .values
+                .get(key)
+                .is_some_and(|given| Arc::ptr_eq(given, value));
+            if !is_as_given {
+                self.values.insert(key.clone(), Arc::clone(value));
+            }
+        }
+    }
+
     /// Whether there is a value of that name, of any type.
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
@@ -100,6 +118,24 @@ impl fmt::Debug for Swap {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn changes_in_a_clone_leave_alone_what_others_changed() {
+        let mut swap = Swap::new();
+        for key in ["kept", "removed", "changed"] {
+            swap.insert(key, 1);
+        }
+        let given = swap.clone();
+        let mut now = given.clone();
+        now.remove("removed");
+        now.insert("changed", 2);
+        now.insert("new", 2);
+        swap.insert("kept", 3);
+        swap.insert("other", 3);
+        swap.take_changes(&given, &now);
+        let all: Vec<_> = swap.keys().map(|k| (k, *swap.get(k).unwrap())).collect();
+        assert_eq!(all, [("changed", 2), ("kept", 3), ("new", 2), ("other", 3)]);
+    }
 
     #[test]
     fn values_come_back_by_name_and_type() {

@@ -62,15 +62,23 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Listens until a signal comes.
+/// Listens until a signal comes; a second one cuts off what is left.
 async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    // Whoever reads the first line may send a signal at once.
-    let stop = stop_signal()?;
     let peer = server(&args.features.options(), &Notes::default())?;
+    // Whoever reads the first line may send a signal at once.
+    #[cfg(unix)]
+    let graceful = teleport::graceful::Graceful::builder()
+        .peer(&peer)
+        .start()?;
     let address = peer.listen_on(&args.listen).await?;
     print(&address.to_string());
-    stop.await;
-    peer.close().await;
+    #[cfg(unix)]
+    graceful.ended().await?;
+    #[cfg(not(unix))]
+    {
+        tokio::signal::ctrl_c().await?;
+        peer.close().await;
+    }
     Ok(())
 }
 
@@ -143,25 +151,4 @@ fn lossy(text: &[u8]) -> Value {
 fn print(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-/// Listens for the signals that end the program, from now on.
-#[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = tokio::signal::ctrl_c().await;
-    })
 }

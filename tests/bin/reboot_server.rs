@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bytes::Bytes;
 use clap::Parser;
 use teleport::graceful::Graceful;
 use teleport::{Error, Peer, controller};
@@ -53,8 +54,8 @@ impl Work {
         std::future::pending::<()>().await;
     }
 
-    async fn large(&self) -> String {
-        "x".repeat(1 << 20)
+    async fn large(&self) -> Bytes {
+        Bytes::from(vec![b'x'; 1 << 20])
     }
 }
 
@@ -63,6 +64,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
+        .with_ansi(false)
         .init();
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,

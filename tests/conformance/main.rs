@@ -8,6 +8,7 @@ mod decode;
 mod frames;
 mod protos;
 mod rerror;
+mod secure;
 mod seq;
 mod standard;
 mod transcripts;

@@ -417,9 +417,8 @@ fn what_is_not_built_is_refused() {
         &["--ws", "/ws", "--sub", "json"][..],
         &["--sub", "pb"],
         &["--secure", "cipherkey1234567"],
-        &["--bind"],
         &["--proxy", "127.0.0.1:1"],
-        &["dial", "127.0.0.1:1", "--bind"],
+        &["dial", "127.0.0.1:1", "--proxy", "127.0.0.1:2"],
     ] {
         let output = refused(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
@@ -466,4 +465,22 @@ fn the_program_wants_and_says_a_text_and_answers_heartbeats() {
     let mut silent = Program::start(&["dial", &address]);
     let answer = silent.call(&json!({"uri": "/math/add", "arg": [1]}));
     assert_eq!(answer["error"]["code"], 401);
+}
+
+#[test]
+fn the_program_checks_parameters() {
+    let mut server = Program::start(&["--bind"]);
+    let mut client = Program::start(&["dial", &server.line()]);
+    let mut divide = |query: &str, arg: Value| {
+        client.call(&json!({"uri": format!("/bind/divide{query}"), "arg": arg}))
+    };
+    let arg = json!({"A": 10, "b": 3, "C": "3"});
+    assert_eq!(divide("?_x=q&y=1", arg.clone()), json!({"result": 3}));
+    let error = divide("", arg);
+    assert_eq!(error["error"]["code"], 100_002, "{error}");
+    let error = divide("?y=1", json!({"A": 10}));
+    assert_eq!(
+        error["error"]["reason"],
+        r#"{"handler": "/bind/divide", "param": "b", "reason": "smaller than 1: 0"}"#
+    );
 }

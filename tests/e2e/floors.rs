@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: &[(&str, u8)] = &[
     ("message", 0),
     ("codec", 0),
     ("xfer", 0),
@@ -16,6 +16,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("swap", 0),
     ("proto", 1),
     ("socket", 2),
+    ("binder", 3),
     ("router", 3),
     ("context", 3),
     ("plugin", 3),

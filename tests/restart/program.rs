@@ -18,7 +18,7 @@ pub(crate) struct Program {
     lines: mpsc::UnboundedReceiver<String>,
     /// The processes that said that they listen, and did not say that they ended.
     alive: Vec<u32>,
-    seen: Vec<String>,
+    unread: Vec<String>,
 }
 
 pub(crate) fn command() -> Command {
@@ -49,12 +49,16 @@ impl Program {
             child,
             lines,
             alive: Vec::new(),
-            seen: Vec::new(),
+            unread: Vec::new(),
         }
     }
 
-    /// Waits for a line with this text in it, on either output.
+    /// Waits for a line with this text in it, on either output. Two processes write, and each line
+    /// is for whoever waits for it.
     pub(crate) async fn line(&mut self, text: &str) -> String {
+        if let Some(at) = self.unread.iter().position(|line| line.contains(text)) {
+            return self.unread.remove(at);
+        }
         loop {
             match timeout(PATIENCE, self.lines.recv()).await {
                 Ok(Some(line)) => {
@@ -62,15 +66,15 @@ impl Program {
                     if line.contains(text) {
                         return line;
                     }
+                    self.unread.push(line);
                 }
-                Ok(None) => panic!("no line says {text:?}: {:#?}", self.seen),
-                Err(_) => panic!("no line says {text:?} in time: {:#?}", self.seen),
+                Ok(None) => panic!("no line says {text:?}: {:#?}", self.unread),
+                Err(_) => panic!("no line says {text:?} in time: {:#?}", self.unread),
             }
         }
     }
 
     fn note(&mut self, line: &str) {
-        self.seen.push(line.to_owned());
         let mut words = line.split(' ');
         match (words.next(), words.next().and_then(|pid| pid.parse().ok())) {
             (Some("listening"), Some(pid)) if !self.alive.contains(&pid) => self.alive.push(pid),

@@ -46,11 +46,11 @@ async fn sigterm_under_load_finishes_everything() {
 
 #[tokio::test]
 async fn a_handler_that_never_ends_is_cut_off_at_the_deadline() {
-    let mut server = Program::start(&["127.0.0.1:0", "--deadline", "300"]);
+    let mut server = Program::start(&["127.0.0.1:0", "--deadline", "2000"]);
     let (pid, address) = server.listens().await;
     let session = client(&address).await;
     let stuck = session.call::<()>("/work/never", ()).send().await.unwrap();
-    let done = call(&session, 1, 20);
+    let done = call(&session, 1, 500);
     reached(&session).await;
     signal(pid, Signal::INT);
     assert!(stuck.await.unwrap_err().is_closed());

@@ -2,6 +2,7 @@
 
 pub mod alloc;
 pub mod counting;
+pub mod exchange;
 pub mod frames;
 pub mod fuzz;
 pub mod logs;
@@ -14,3 +15,18 @@ pub mod vectors;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct ReadmeDoctests;
+
+/// What the page on lifecycle shows.
+#[cfg(all(doctest, unix))]
+#[doc = include_str!("../../docs/lifecycle.md")]
+struct LifecycleDoctests;
+
+/// What the page on rules for arguments shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/binder.md")]
+struct BinderDoctests;
+
+/// What the page on protocols shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/protocols.md")]
+struct ProtocolsDoctests;

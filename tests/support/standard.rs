@@ -14,6 +14,7 @@ use teleport::{
     codec::Raw, plugins::IgnoreCase,
 };
 
+mod bind;
 pub mod call;
 pub mod routes;
 pub mod spoken;
@@ -41,10 +42,14 @@ pub struct Options {
     pub context_age: Duration,
     /// The age of sessions; zero: none.
     pub session_age: Duration,
+    /// The route whose parameters are checked, in addition.
+    pub bind: bool,
     /// Answer heartbeats.
     pub pong: bool,
     /// Send heartbeats.
     pub ping: Option<Beats>,
+    /// How often a client dials again.
+    pub redial: i32,
 }
 
 /// The heartbeats that a peer sends.
@@ -111,6 +116,9 @@ pub fn server(options: &Options, notes: &Notes) -> Result<Peer, Error> {
     } else {
         routes::serve(&peer, notes)?;
     }
+    if options.bind {
+        bind::serve(&peer)?;
+    }
     Ok(peer)
 }
 
@@ -138,9 +146,11 @@ pub fn client(
 }
 
 fn builder(options: &Options) -> PeerBuilder {
-    let mut builder = Peer::builder().proto(options.proto.proto());
-    builder = builder.default_context_age(options.context_age);
-    builder = builder.default_session_age(options.session_age);
+    let mut builder = Peer::builder()
+        .proto(options.proto.proto())
+        .redial_times(options.redial)
+        .default_context_age(options.context_age)
+        .default_session_age(options.session_age);
     if let Some(limit) = options.limit {
         builder = builder.message_limit(limit);
     }

@@ -25,13 +25,12 @@ const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 pub(super) fn proto(name: &str) -> Result<ProtoName, String> {
     match name {
         "raw" => Ok(ProtoName::Raw),
-        "json" | "pb" | "ws" | "ws-json" | "ws-pb" => {
-            Err(format!("the protocol {name} is not built yet; write raw"))
-        }
-        _ => Err(
-            "there is no protocol of this name; write raw, the only one that is built yet"
-                .to_owned(),
-        ),
+        "json" => Ok(ProtoName::Json),
+        "pb" => Ok(ProtoName::Pb),
+        "ws" | "ws-json" | "ws-pb" => Err(format!(
+            "the protocol {name} is not built yet; write raw, json or pb"
+        )),
+        _ => Err("there is no protocol of this name; write raw, json or pb".to_owned()),
     }
 }
 
@@ -180,7 +179,9 @@ mod tests {
     #[test]
     fn protocols_of_later_are_told_from_unknown_ones() {
         assert_eq!(proto("raw"), Ok(ProtoName::Raw));
-        for text in ["json", "pb"] {
+        assert_eq!(proto("json"), Ok(ProtoName::Json));
+        assert_eq!(proto("pb"), Ok(ProtoName::Pb));
+        for text in ["ws-json", "ws-pb"] {
             assert!(proto(text).is_err_and(|text| text.contains("not built yet")));
         }
         assert!(proto("morse").is_err_and(|text| text.contains("no protocol")));

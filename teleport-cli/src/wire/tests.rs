@@ -9,9 +9,13 @@ const FRAME: &str = "0000002572000001430100042f612f62000b6b313d7631266b323d76326
 const SHOWN: &str = r#"{"seq":"C","mtype":1,"uri":"/a/b","meta":[["k1","v1"],["k2","v2"]],"body_codec":106,"xfer":[],"body_hex":"7b2278223a317d","size":37}"#;
 
 fn ask(action: WireAction, limit: usize, lines: &[u8]) -> Vec<String> {
+    ask_in(ProtoName::Raw, action, limit, lines)
+}
+
+fn ask_in(proto: ProtoName, action: WireAction, limit: usize, lines: &[u8]) -> Vec<String> {
     let args = WireArgs {
         action,
-        proto: ProtoName::Raw,
+        proto,
         limit,
     };
     let mut output = Vec::new();
@@ -44,6 +48,38 @@ fn refused(object: &Value) -> (String, String) {
 fn a_frame_goes_to_json_and_back() {
     assert_eq!(ask(WireAction::Decode, 0, FRAME.as_bytes()), [SHOWN]);
     assert_eq!(ask(WireAction::Encode, 0, SHOWN.as_bytes()), [FRAME]);
+}
+
+#[test]
+fn frames_of_json_and_pb_go_there_and_back_too() {
+    for (proto, frame, size) in [
+        (
+            ProtoName::Json,
+            "0000005c007b22736571223a2243222c226d74797065223a312c22757269223a222f612f62222c226d657461223a226b313d7631266b323d7632222c22626f64795f636f646563223a3130362c22626f6479223a227b5c22785c223a317d227d",
+            96,
+        ),
+        (
+            ProtoName::Pb,
+            "0000002400 0a0143 1001 1a042f612f62 220b6b313d7631266b323d7632 286a 32077b2278223a317d",
+            40,
+        ),
+    ] {
+        let shown = SHOWN.replace("37}", &format!("{size}}}"));
+        let limit = size - 4;
+        assert_eq!(
+            ask_in(proto, WireAction::Decode, limit, frame.as_bytes()),
+            [&*shown]
+        );
+        let frame = frame.replace(' ', "");
+        assert_eq!(
+            ask_in(proto, WireAction::Encode, limit, shown.as_bytes()),
+            [&*frame]
+        );
+        let refused = &ask_in(proto, WireAction::Decode, limit - 1, frame.as_bytes())[0];
+        assert!(refused.contains("too_large"), "{refused}");
+        let refused = &ask_in(proto, WireAction::Decode, 0, b"00000000")[0];
+        assert!(refused.contains("bad_length"), "{refused}");
+    }
 }
 
 #[test]

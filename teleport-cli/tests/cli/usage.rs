@@ -15,17 +15,18 @@ fn wrong_values_are_named() {
         ("--meta", "k", "key=value"),
         ("--timeout", "soon", "500ms, 5s"),
         ("--timeout", "5x", "--timeout"),
-        ("--proto", "json", "not built yet"),
-        ("--proto", "pb", "not built yet"),
-        ("--proto", "morse", "write raw"),
+        ("--proto", "ws-json", "not built yet"),
+        ("--proto", "raw,json", "write raw, json or pb"),
+        ("--proto", "morse", "write raw, json or pb"),
     ] {
         for command in ["call", "push"] {
             run([command, option, value, NOBODY, "/x"]).misused(text);
         }
     }
-    run(["listen", "--proto", "json", NOBODY]).misused("not built yet");
+    run(["listen", "--proto", "ws-pb", NOBODY]).misused("not built yet");
     run(["listen", "--count", "few", NOBODY]).misused("--count");
-    run(["serve", "--proto", "pb"]).misused("not built yet");
+    run(["serve", "--proto", "raw,ws"]).misused("not built yet");
+    run(["serve", "--proto", "raw,"]).misused("no protocol of this name");
     run(["serve", "--limit", "many"]).misused("--limit");
     run(["serve", "--listen", "here"]).misused("--listen");
 }

@@ -41,6 +41,19 @@ fn decode(private: &TokenStream, route: &Route) -> TokenStream {
     quote_spanned!(place=> |__tp_codecs, __tp_codec, __tp_body| #decoded)
 }
 
+/// Binds and checks an argument that has parameters.
+fn bound(private: &TokenStream, ty: &syn::Type) -> TokenStream {
+    let at_type = shown_at(ty.span());
+    let private = moved(at_type, private.clone());
+    quote_spanned! {at_type=>
+        if let #private::Err(__tp_error) =
+            #private::bind_arg!(#ty, &mut __tp_arg, &mut __tp_ctx)
+        {
+            return (__tp_ctx, #private::Err(__tp_error));
+        }
+    }
+}
+
 /// From the context and the argument to the context and the outcome.
 fn run(
     kind: Kind,
@@ -55,15 +68,22 @@ fn run(
         context, outcome, ..
     } = Names::new(kind, private);
 
-    let (ctx_param, ctx_arg) = match &handler.context {
-        Some(context) if context.mutable => (quote!(mut __tp_ctx), Some(quote!(&mut __tp_ctx))),
-        Some(_) => (quote!(__tp_ctx), Some(quote!(&__tp_ctx))),
-        None => (quote!(__tp_ctx), None),
+    let context_used = handler.context.as_ref();
+    let is_changed = handler.arg.is_some() || context_used.is_some_and(|context| context.mutable);
+    let ctx_param = if is_changed {
+        quote!(mut __tp_ctx)
+    } else {
+        quote!(__tp_ctx)
     };
+    let ctx_arg = context_used.map(|context| match context.mutable {
+        true => quote!(&mut __tp_ctx),
+        false => quote!(&__tp_ctx),
+    });
     let (arg_param, arg) = match &handler.arg {
-        Some(ty) => (quote!(__tp_arg: #ty), Some(quote!(__tp_arg))),
+        Some(ty) => (quote!(mut __tp_arg: #ty), Some(quote!(__tp_arg))),
         None => (quote!((): ()), None),
     };
+    let bound = handler.arg.as_ref().map(|ty| bound(private, ty));
     let this_arg = this.map(|this| quote!(&#this));
     let args = this_arg.into_iter().chain(ctx_arg).chain(arg);
     let awaited = handler.is_async.then(|| quote!(.await));
@@ -76,6 +96,7 @@ fn run(
     let outcome = moved(at_output, quote!(#outcome(__tp_out)));
     let answer = quote_spanned! {place=>
         async move {
+            #bound
             let __tp_out = #callee #call;
             (__tp_ctx, #outcome)
         }

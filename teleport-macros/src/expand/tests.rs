@@ -75,6 +75,27 @@ fn a_plugin_names_its_hooks() {
     assert_reads_as("plugin", plugins(TokenStream::new(), item));
 }
 
+#[cfg(feature = "binder")]
+#[test]
+fn a_struct_gets_its_checks() {
+    let item = quote! {
+        struct Order<T> {
+            /// How many.
+            #[param(range(1..=100))]
+            amount: u32,
+            #[param(len(3..7), regex = r"^\d+$", error(code = 7, message = "No"))]
+            product: String,
+            #[serde(skip)]
+            #[param(query = "_from", nonzero)]
+            customer: String,
+            #[param(nested)]
+            lines: Vec<T>,
+            comment: String,
+        }
+    };
+    assert_reads_as("bind", crate::binds(item));
+}
+
 #[test]
 fn what_is_right_is_expanded_beside_what_is_wrong() {
     let item = quote! {

@@ -1,7 +1,7 @@
 //! The macros' output in a crate of edition 2021, where `impl Future` captures no elided lifetime.
 //! It is tested from `edition.rs`.
 
-use teleport::{CallCtx, Plugin, ReadCtx, Rerror, controller, plugin};
+use teleport::{Bind, CallCtx, Plugin, ReadCtx, Rerror, controller, plugin};
 
 /// Calls.
 pub struct Math;
@@ -34,4 +34,15 @@ impl Plugin for Hooked {
         let _ = ctx;
         Ok(())
     }
+}
+
+/// An argument with rules.
+#[derive(Bind)]
+pub struct Order {
+    /// A rule of each kind.
+    #[param(range(1..=5), nonzero)]
+    pub amount: i64,
+    /// A pattern and a length.
+    #[param(len(1..=3), regex = r"^\d+$")]
+    pub number: String,
 }

@@ -157,6 +157,19 @@ impl UnknownCallCtx {
     pub fn bind<T: FromBody>(&self) -> Result<T, Rerror> {
         self.call.decode(&self.body)
     }
+
+    /// Decodes the body as [`bind`](Self::bind) does, then takes and checks its parameters.
+    ///
+    /// # Errors
+    ///
+    /// Error 400 with the decoder's text, or what is wrong with a parameter.
+    #[cfg(feature = "binder")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
+    pub fn bind_checked<T: FromBody + crate::Bind>(&mut self) -> Result<T, Rerror> {
+        let mut value: T = self.bind()?;
+        value.bind_from(&mut self.call)?;
+        Ok(value)
+    }
 }
 
 impl Deref for UnknownCallCtx {

@@ -17,7 +17,7 @@ pub const REAL_IP: &str = "X-Real-IP";
 pub const ACCEPT_BODY_CODEC: &str = "X-Accept-Body-Codec";
 /// The key under which a CALL says how many milliseconds its caller will wait, and that the caller
 /// tells when it gives up. Blank without a limit.
-pub(crate) const REMAINING: &str = "X-Remaining-Ms";
+pub const REMAINING: &str = "X-Remaining-Ms";
 /// The key under which a message says, by `true`, that its query and body are encrypted, and under
 /// which a sender asks for it; see the secure plugin.
 pub const SECURE: &str = "X-Secure";
@@ -26,6 +26,9 @@ pub const ACCEPT_SECURE: &str = "X-Accept-Secure";
 /// The key under which error 503 says that the call was not run, so that it may be made again
 /// elsewhere, whatever it does. The value is `true`.
 pub const NOT_RUN: &str = "X-Not-Run";
+/// The key under which an error reply says, as a decimal number of milliseconds, how long the caller
+/// had better wait before it tries again.
+pub const RETRY_AFTER_MS: &str = "X-Retry-After-Ms";
 /// The key under which a REPLY that belongs to no call gives notice of something.
 pub(crate) const NOTICE: &str = "X-Notice";
 /// The key of the sequence text of the call that a notice is about.

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::plugin::{Hooks, Plugin, PluginContainer};
 use crate::proto::{Env, Proto, RawProto};
 use crate::router::Router;
-use crate::session::{Hub, Sweeper};
+use crate::session::{Backoff, Events, Hub, Sweeper};
 #[cfg(feature = "tls")]
 use crate::socket::tls::{TlsClient, TlsServer};
 use crate::socket::{Network, NetworkError, Place, SocketOptions};
@@ -94,8 +94,18 @@ impl PeerBuilder {
         local_port: u16 = Some(local_port);
         /// Sets the longest time that dialling may take.
         default_dial_timeout: Duration = default_dial_timeout;
-        /// Sets how often to dial again after a connection broke. Not built yet.
+        /// Sets how often to dial again after a connection broke: 0 never, below 0 without end.
         redial_times: i32 = redial_times;
+        /// Sets what the pauses before dialling again are made of.
+        redial_interval: Duration = redial_interval;
+        /// Sets the longest pause before dialling again.
+        redial_longest_interval: Duration = redial_longest_interval;
+        /// Sets how the pauses before dialling again are chosen.
+        redial_backoff: Backoff = redial_backoff;
+        /// Sets how long a connection must have lasted for the pauses to start again.
+        redial_stable_after: Duration = redial_stable_after;
+        /// Sets how many calls and pushes of a session may wait for its next connection.
+        redial_max_waiting: usize = redial_max_waiting;
         /// Sets the codec that bodies are sent in, by its name.
         default_body_codec: impl Into<String> = default_body_codec.into();
         /// Sets the longest life of a session.
@@ -281,6 +291,7 @@ impl PeerBuilder {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             shutdown: super::Shutdown::default(),
+            events: Events::default(),
             defaults,
         }));
         for plugin in self.plugins.iter() {
@@ -314,9 +325,10 @@ fn check(config: &PeerConfig) -> Result<Network, Error> {
             "max_handshakes is 0, so that no connection could be taken; write 1 or more",
         ));
     }
-    if config.redial_times != 0 {
+    if config.redial_interval.is_zero() {
         return Err(Error::config(
-            "redialling is not built yet; leave redial_times at 0",
+            "redial_interval is zero, which would dial in a hot loop; write 100 ms, or set \
+             redial_times to 0 to never dial again",
         ));
     }
     Ok(network)

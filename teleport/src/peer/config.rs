@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::context::OnCancel;
 use crate::proto::Limits;
+use crate::session::Backoff;
 use crate::socket::{DialOptions, ListenOptions, SocketOptions};
 
 /// The settings of a peer, as plain data.
@@ -24,7 +25,8 @@ pub struct PeerConfig {
     /// The longest time that dialling may take, encryption included. Default: zero, no limit of
     /// our own; encryption alone has that of `handshake_timeout`.
     pub default_dial_timeout: Duration,
-    /// How often to dial again after a connection broke. Default: 0. Not built yet.
+    /// How often a session that this peer dialled dials again after its connection broke: 0 never,
+    /// below 0 without end. The count starts again after a connection that was stable. Default: 0.
     pub redial_times: i32,
     /// The name of the codec that bodies are sent in. Default: `json`.
     pub default_body_codec: String,
@@ -51,6 +53,21 @@ pub struct PeerConfig {
     pub limits: Limits,
     /// The options of the sockets that are accepted and dialled. Default: no delay.
     pub socket: SocketOptions,
+    /// What the pauses before dialling again are made of. Default: 100 ms, as in the original. A
+    /// longer one is gentler to a server that comes back, and finds it later.
+    pub redial_interval: Duration,
+    /// The bound of pauses that are jittered. Default: 30 s.
+    pub redial_longest_interval: Duration,
+    /// How the pauses are chosen. Default: [`Backoff::Jittered`]; [`Backoff::Fixed`] is as in the
+    /// original.
+    pub redial_backoff: Backoff,
+    /// How long a connection must have lasted for the count and the pauses to start again. Default:
+    /// 10 s.
+    pub redial_stable_after: Duration,
+    /// How many calls and pushes of a session may wait for its next connection, with bodies of
+    /// `queue_limit` bytes together; more are refused with
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy). Default: 1024.
+    pub redial_max_waiting: usize,
     /// The address to listen on, in place of `local_ip` and `listen_port`: `host:port`, a path
     /// when the network is one of unix sockets, or with the network in front, as in
     /// `unix:/run/app.sock`. Default: none.
@@ -130,6 +147,11 @@ impl Default for PeerConfig {
             count_time: false,
             limits: Limits::default(),
             socket: SocketOptions::default(),
+            redial_interval: Duration::from_millis(100),
+            redial_longest_interval: Duration::from_secs(30),
+            redial_backoff: Backoff::default(),
+            redial_stable_after: Duration::from_secs(10),
+            redial_max_waiting: 1024,
             listen_address: None,
             local_port: None,
             backlog: 1024,

@@ -9,18 +9,40 @@ use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
 use crate::rerror::Rerror;
-use crate::session::{PreSession, Session};
+use crate::session::{Line, PreSession, Redial, Session};
 use crate::socket::{Connect, Halves, Socket, Stream};
 
 /// Opens a stream and makes a session of it.
 pub(super) async fn dial(
     shared: &Arc<Shared>,
-    connector: &dyn Connect,
+    connector: Arc<dyn Connect>,
     timeout: Duration,
-    proto: &Arc<dyn Proto>,
+    proto: Arc<dyn Proto>,
+    redial: Redial,
 ) -> Result<Session, Error> {
-    let halves = open(shared, connector, timeout).await?;
-    Ok(establish(shared, halves, proto, true).await?.start())
+    let halves = open(shared, &*connector, timeout).await?;
+    let mut pre = pre_session(shared, halves, &proto, true)?;
+    if redial.times != 0 {
+        let line = Line::new(Arc::clone(shared), connector, timeout, proto, redial);
+        pre.on_line(&line, None);
+    }
+    Ok(agree(pre).await?.start())
+}
+
+impl Shared {
+    /// Opens another connection of a session, and lets the plugins have their say.
+    pub(crate) async fn open_again(
+        self: &Arc<Self>,
+        connector: &dyn Connect,
+        timeout: Duration,
+        proto: &Arc<dyn Proto>,
+        line: &Arc<Line>,
+    ) -> Result<PreSession, Error> {
+        let halves = open(self, connector, timeout).await?;
+        let mut pre = pre_session(self, halves, proto, true)?;
+        pre.on_line(line, Some(line.heritage()));
+        agree(pre).await
+    }
 }
 
 /// Opens a stream, within the time that dialling may take.
@@ -61,7 +83,8 @@ pub(super) async fn dialled(
     proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error> {
     let halves = apart(shared, stream)?;
-    Ok(establish(shared, halves, proto, true).await?.start())
+    let pre = pre_session(shared, halves, proto, true)?;
+    Ok(agree(pre).await?.start())
 }
 
 /// Makes a session of a stream that the other side opened.
@@ -71,7 +94,8 @@ pub(super) async fn accepted(
     proto: &Arc<dyn Proto>,
 ) -> Result<Session, Error> {
     let halves = apart(shared, stream)?;
-    Ok(establish(shared, halves, proto, false).await?.start())
+    let pre = pre_session(shared, halves, proto, false)?;
+    Ok(agree(pre).await?.start())
 }
 
 /// Takes a stream apart that got the peer's options.
@@ -84,8 +108,8 @@ fn apart(shared: &Shared, stream: Stream) -> Result<Halves, Error> {
     Ok(stream.into_halves())
 }
 
-/// Lets the plugins have their say about a new connection.
-async fn establish(
+/// Makes a new connection what plugins see.
+fn pre_session(
     shared: &Arc<Shared>,
     halves: Halves,
     proto: &Arc<dyn Proto>,
@@ -96,7 +120,14 @@ async fn establish(
         return Err(Error::closed("the peer is closed"));
     }
     let socket = Socket::from_halves(halves, &**proto, Arc::clone(&shared.handshake_env));
-    let mut pre = PreSession::new(Arc::clone(shared), socket, Arc::clone(proto), is_dialled);
+    let (shared, proto) = (Arc::clone(shared), Arc::clone(proto));
+    Ok(PreSession::new(shared, socket, proto, is_dialled))
+}
+
+/// Lets the plugins have their say about a new connection.
+async fn agree(mut pre: PreSession) -> Result<PreSession, Error> {
+    let shared = Arc::clone(pre.shared());
+    let is_dialled = pre.is_dialled();
     let tables = shared.router.tables();
     let hook = if is_dialled {
         Hooks::POST_DIAL

@@ -10,7 +10,7 @@ use super::{Peer, connect};
 use crate::error::Error;
 use crate::proto::Proto;
 use crate::router::handler::BoxFuture;
-use crate::session::Session;
+use crate::session::{Redial, Session};
 #[cfg(feature = "tls")]
 use crate::socket::tls::TlsClient;
 use crate::socket::{self, Connect, Connecting, DialOptions, Place, Stream};
@@ -45,6 +45,7 @@ pub struct Dial<'a> {
     way: Way,
     proto: Option<Arc<dyn Proto>>,
     timeout: Duration,
+    redial: Redial,
 }
 
 /// How streams are opened.
@@ -83,6 +84,7 @@ impl<'a> Dial<'a> {
             way,
             proto: None,
             timeout: peer.0.config.default_dial_timeout,
+            redial: Redial::of(peer.config()),
         }
     }
 
@@ -96,6 +98,31 @@ impl<'a> Dial<'a> {
     /// the peer's `default_dial_timeout`.
     pub fn timeout(mut self, longest: Duration) -> Self {
         self.timeout = longest;
+        self
+    }
+
+    /// Sets how the session dials again when its connection is lost. Default: as the peer's
+    /// configuration says, which is not at all unless it is set.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use teleport::session::Redial;
+    ///
+    /// # async fn run(peer: teleport::Peer) -> Result<(), teleport::Error> {
+    /// let session = peer.dial("127.0.0.1:9090").redial(Redial::for_ever()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn redial(mut self, redial: Redial) -> Self {
+        self.redial = redial;
+        self
+    }
+
+    /// Sets how often the session dials again, 0 never, below 0 without end; the rest is as the
+    /// peer's configuration says.
+    pub fn redial_times(mut self, times: i32) -> Self {
+        self.redial.times = times;
         self
     }
 
@@ -139,7 +166,7 @@ impl<'a> IntoFuture for Dial<'a> {
             let shared = &self.peer.0;
             let proto = self.proto.unwrap_or_else(|| Arc::clone(&shared.proto));
             let connector = self.way.connector(self.peer)?;
-            connect::dial(shared, &*connector, self.timeout, &proto).await
+            connect::dial(shared, connector, self.timeout, proto, self.redial).await
         })
     }
 }

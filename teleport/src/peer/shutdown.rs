@@ -250,7 +250,9 @@ async fn drain(shared: &Arc<Shared>, deadline: Duration) {
         }
         let now = Instant::now();
         for session in shared.hub.all() {
-            if now >= until || is_still(&session, &mut still, now, quiet) {
+            // What a session refuses it counts, once its task has begun to.
+            let is_late = now >= until && session.inner().is_counting();
+            if is_late || is_still(&session, &mut still, now, quiet) {
                 session.inner().begin_close(REASON);
             }
         }
@@ -281,7 +283,7 @@ fn is_still(
 async fn cut_off(shared: &Arc<Shared>) {
     for session in shared.hub.all() {
         session.inner().begin_count();
-        session.inner().abort("the peer has shut down");
+        session.inner().abort_session("the peer has shut down");
     }
     if tokio::time::timeout(LAST_HOOKS, shared.tasks.wait())
         .await
@@ -291,7 +293,7 @@ async fn cut_off(shared: &Arc<Shared>) {
     }
     shared.shutdown.over.cancel();
     for session in shared.hub.all() {
-        session.inner().abort("the peer has shut down");
+        session.inner().abort_session("the peer has shut down");
     }
     let _ = tokio::time::timeout(LAST_HOOKS, shared.tasks.wait()).await;
 }

@@ -22,7 +22,7 @@ use crate::codec::{self, BodyRef, FromBody};
 use crate::message::{Message, Mtype, Uri};
 use crate::plugin::{Hook, Hooks, Plugin};
 use crate::router::{ContextFn, ViaFunction};
-use crate::{PreSession, Rerror};
+use crate::{ErrorKind, PreSession, Rerror};
 
 /// The uri of the CALL that carries the text.
 pub const URI: &str = "/auth/verify";
@@ -184,9 +184,16 @@ impl Plugin for Launch {
             let call = Message::new(Mtype::CALL, URI, text)
                 .with_seq(seq.clone())
                 .with_body_codec(codec::PLAIN);
-            session.send(call).await?;
-            let reply = session.receive().await?.header;
-            // A side that takes no connections at all may say so before it has read anything.
+            // A side that takes no connections at all may say so, and close, before it has read
+            // anything.
+            let sent = session.send(call).await;
+            if sent.as_ref().is_err_and(|e| e.kind() != ErrorKind::Io) {
+                return sent.map_err(Into::into);
+            }
+            let reply = match session.receive().await {
+                Ok(reply) => reply.header,
+                Err(error) => return Err(sent.err().unwrap_or(error).into()),
+            };
             if let Some(rerror) = Rerror::from_meta(&reply.meta) {
                 return Err(rerror);
             }

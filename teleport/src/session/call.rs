@@ -4,8 +4,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,12 +12,13 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Session;
+use super::again::{MovingPlace, Relaunch};
 use super::caller::Request;
-use super::calls::{Key, ReplyBytes, ReplyIn};
+use super::calls::{ReplyBytes, ReplyIn};
 use super::inner::Inner;
-use super::launch::{Launch, launch, seq_of};
+use super::launch::{Again, Launch, launch};
 use super::options::Options;
-use super::waiting::Waiting;
+use super::waiting::{CallPlace, Waiting};
 use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::Error;
 use crate::message::{Meta, Seq, meta};
@@ -100,7 +100,7 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
     /// Sets the sequence text by hand; it takes no number of the session's counter.
     pub fn seq(mut self, seq: impl Into<Seq>) -> Self {
         self.options.seq = Some(seq.into());
-        self.session.0.hand_set.store(true, Ordering::Relaxed);
+        self.session.0.note_hand_set();
         self
     }
 
@@ -111,6 +111,13 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
     /// by a handler has no more time than the handler has left, whatever is said here.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Says whether the other peer may do it twice. A call that was written when its connection was
+    /// lost fails, unless it may: then it is made again, if the session dials again. Default: no.
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.options.idempotent = idempotent;
         self
     }
 
@@ -126,15 +133,18 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
     pub async fn send(self) -> Result<CallCmd<R>, Error> {
         let started = Instant::now();
         let session = self.session;
-        let seq = seq_of(&session.0, self.options.seq.clone());
-        let launched = launch(session, &self.options, &self.body, &seq, None);
-        let waiting = match launched {
+        let again = match session.0.line() {
+            Some(_) => Some(Again::of(session, &self.options, &self.body)?),
+            None => None,
+        };
+        let waiting = match launch(session, &self.options, &self.body, None) {
             Launch::Done(result) => result?,
             Launch::Slow(future) => future.await?,
         };
         Ok(CallCmd {
+            seq: waiting.seq(),
+            again: again.map(|again| Box::new(Relaunch::new(session, again, &waiting))),
             waiting,
-            seq,
             started,
             reply: PhantomData,
         })
@@ -155,18 +165,21 @@ impl<'a, R: FromBody, A: ToBody> IntoFuture for Call<'a, R, A> {
 
     fn into_future(self) -> CallFuture<'a, R, A> {
         CallFuture {
-            state: State::New(self),
+            call: self,
+            state: State::New,
         }
     }
 }
 
 /// The future of a [`Call`]: gives the decoded body of the reply.
 pub struct CallFuture<'a, R, A> {
-    state: State<'a, R, A>,
+    /// Kept until the end: it may have to be made again.
+    call: Call<'a, R, A>,
+    state: State,
 }
 
-enum State<'a, R, A> {
-    New(Call<'a, R, A>),
+enum State {
+    New,
     Launching(BoxFuture<'static, Result<Waiting, Error>>),
     Waiting(Waiting),
     Done,
@@ -179,38 +192,53 @@ impl<R: FromBody, A: ToBody> Future for CallFuture<'_, R, A> {
     type Output = Result<R, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { call, state } = &mut *self;
         loop {
-            match &mut self.state {
-                State::New(call) => {
-                    let seq = seq_of(&call.session.0, call.options.seq.take());
+            match state {
+                State::New => {
                     let waker = Some(cx.waker().clone());
-                    match launch(call.session, &call.options, &call.body, &seq, waker) {
+                    match launch(call.session, &call.options, &call.body, waker) {
                         Launch::Done(Ok(waiting)) => {
-                            self.state = State::Waiting(waiting);
+                            *state = State::Waiting(waiting);
                             return Poll::Pending;
                         }
                         Launch::Done(Err(error)) => {
-                            self.state = State::Done;
+                            *state = State::Done;
                             return Poll::Ready(Err(error));
                         }
-                        Launch::Slow(future) => self.state = State::Launching(future),
+                        Launch::Slow(future) => *state = State::Launching(future),
                     }
                 }
                 State::Launching(future) => match ready!(future.as_mut().poll(cx)) {
-                    Ok(waiting) => self.state = State::Waiting(waiting),
+                    Ok(waiting) => *state = State::Waiting(waiting),
                     Err(error) => {
-                        self.state = State::Done;
+                        *state = State::Done;
                         return Poll::Ready(Err(error));
                     }
                 },
                 State::Waiting(waiting) => {
                     let reply = ready!(waiting.poll(cx));
+                    if !is_plain(&reply) && waiting.may_go_again(&reply, call.options.idempotent) {
+                        let again = Again::of(call.session, &call.options, &call.body)
+                            .map(|again| again.until(waiting.deadline));
+                        match again {
+                            Ok(again) => {
+                                let launching = again.launch(call.session.clone());
+                                *state = State::Launching(Box::pin(launching));
+                                continue;
+                            }
+                            Err(error) => {
+                                *state = State::Done;
+                                return Poll::Ready(Err(error));
+                            }
+                        }
+                    }
                     let result = reply.and_then(|reply| {
                         let result = decode(&waiting.inner, &reply);
                         reply.body.recycle();
                         result
                     });
-                    self.state = State::Done;
+                    *state = State::Done;
                     return Poll::Ready(result);
                 }
                 State::Done => {
@@ -221,10 +249,16 @@ impl<R: FromBody, A: ToBody> Future for CallFuture<'_, R, A> {
     }
 }
 
+/// Whether there is a reply that says nothing beside its body.
+#[inline]
+fn is_plain(reply: &Result<ReplyIn, Error>) -> bool {
+    matches!(reply, Ok(reply) if reply.meta.is_empty())
+}
+
 impl<R, A> fmt::Debug for CallFuture<'_, R, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.state {
-            State::New(_) => "CallFuture(new)",
+            State::New => "CallFuture(new)",
             State::Launching(_) => "CallFuture(launching)",
             State::Waiting(_) => "CallFuture(waiting)",
             State::Done => "CallFuture(done)",
@@ -240,11 +274,13 @@ pub struct CallCmd<R> {
     waiting: Waiting,
     seq: Seq,
     started: Instant,
+    /// What it takes to make the call again, if its session dials again.
+    again: Option<Box<Relaunch>>,
     reply: PhantomData<fn() -> R>,
 }
 
 impl<R: FromBody> CallCmd<R> {
-    /// The sequence text of the call.
+    /// The sequence text of the call. A new one, when it was made again on another connection.
     #[must_use]
     pub fn seq(&self) -> &Seq {
         &self.seq
@@ -254,8 +290,10 @@ impl<R: FromBody> CallCmd<R> {
     #[must_use]
     pub fn canceller(&self) -> CallCanceller {
         CallCanceller {
-            inner: Arc::downgrade(&self.waiting.inner),
-            key: self.waiting.key.clone(),
+            place: match &self.again {
+                Some(again) => Place::Moving(again.place()),
+                None => Place::Fixed(self.waiting.place()),
+            },
         }
     }
 
@@ -269,7 +307,7 @@ impl<R: FromBody> CallCmd<R> {
     ///
     /// Dropping the future drops the call.
     pub async fn reply(mut self) -> Result<Reply<R>, Error> {
-        let reply = poll_fn(|cx| self.waiting.poll(cx)).await?;
+        let reply = poll_fn(|cx| self.poll_reply(cx)).await?;
         let body = decode(&self.waiting.inner, &reply)?;
         Ok(self.whole(reply, body))
     }
@@ -297,7 +335,7 @@ impl<R: FromBody> CallCmd<R> {
     ///
     /// Dropping the future drops the call.
     pub async fn raw_reply(mut self) -> Result<Reply<Bytes>, Error> {
-        let mut reply = poll_fn(|cx| self.waiting.poll(cx)).await?;
+        let mut reply = poll_fn(|cx| self.poll_reply(cx)).await?;
         if let Some(rerror) = reply.refused.take() {
             return Err(Error::refused(rerror));
         }
@@ -307,11 +345,22 @@ impl<R: FromBody> CallCmd<R> {
     }
 }
 
+impl<R> CallCmd<R> {
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<ReplyIn, Error>> {
+        let Some(again) = &mut self.again else {
+            return self.waiting.poll(cx);
+        };
+        let result = ready!(again.poll(&mut self.waiting, cx));
+        self.seq = again.seq(&self.seq);
+        Poll::Ready(result)
+    }
+}
+
 impl<R: FromBody> Future for CallCmd<R> {
     type Output = Result<R, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let reply = ready!(self.waiting.poll(cx))?;
+        let reply = ready!(self.poll_reply(cx))?;
         Poll::Ready(decode(&self.waiting.inner, &reply))
     }
 }
@@ -327,19 +376,23 @@ impl<R> fmt::Debug for CallCmd<R> {
 /// Ends a call from elsewhere than where its reply is waited for.
 #[derive(Clone, Debug)]
 pub struct CallCanceller {
-    inner: Weak<Inner>,
-    key: Option<Key>,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Fixed(CallPlace),
+    /// Of a call that may be made again on another connection.
+    Moving(Arc<MovingPlace>),
 }
 
 impl CallCanceller {
     /// Ends the call with [`Cancelled`](crate::ErrorKind::Cancelled), unless its reply is there.
     /// The other peer is told under [`propagate`](crate::PeerConfig::propagate); else it goes on.
     pub fn cancel(&self) {
-        if let (Some(inner), Some(key)) = (self.inner.upgrade(), &self.key)
-            && inner.calls.cancel(key)
-            && inner.propagates()
-        {
-            inner.tell_cancel(&key.seq());
+        match &self.place {
+            Place::Fixed(place) => place.cancel(),
+            Place::Moving(place) => place.cancel(),
         }
     }
 }
@@ -410,7 +463,7 @@ fn decode<R: FromBody>(inner: &Inner, reply: &ReplyIn) -> Result<R, Error> {
     if !reply.meta.is_empty()
         && let Some(rerror) = Rerror::from_meta(&reply.meta)
     {
-        return Err(Error::from(rerror));
+        return Err(Error::remote(rerror, reply.meta.clone()));
     }
     let body = match &reply.body {
         ReplyBytes::Copied(bytes) => BodyRef::new(bytes),

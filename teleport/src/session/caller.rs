@@ -30,6 +30,8 @@ pub struct Request {
     pub seq: Option<Seq>,
     /// How long to wait for the reply; the caller's default without one. A push has none.
     pub timeout: Option<Duration>,
+    /// Whether the other peer may do it twice; see [`Call::idempotent`]. A push has none.
+    pub idempotent: bool,
 }
 
 impl Request {
@@ -91,7 +93,7 @@ pub trait CallerExt: Caller {
             let body = encode_with(&codecs, codec, &body)?;
             let reply = self.call_raw(Request::new(uri, codec, body)).await?;
             if let Some(rerror) = reply.rerror() {
-                return Err(rerror.into());
+                return Err(Error::remote(rerror, reply.meta));
             }
             R::from_body(&codecs, reply.body_codec, BodyRef::shared(&reply.body))
                 .map_err(Error::decode)

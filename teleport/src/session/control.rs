@@ -13,7 +13,8 @@ use super::inner::{Inner, Payload};
 use super::outbound::When;
 use crate::codec;
 use crate::error::Error;
-use crate::message::{Head, Meta, Mtype, Seq, meta};
+use crate::message::{Head, Message, Meta, Mtype, Seq, meta};
+use crate::rerror::Rerror;
 
 /// The sequence text of all notices.
 const SEQ: &[u8] = b"~notice";
@@ -34,6 +35,16 @@ pub(super) enum Notice<'a> {
 const CANCEL: &[u8] = b"cancel";
 const GOING_AWAY: &[u8] = b"going-away";
 const GONE: &[u8] = b"gone";
+
+/// The message that refuses a connection which is no session yet. It carries its error, so that
+/// a handshake of the other end, whatever it waits for, fails with it.
+pub(super) fn refusal(rerror: &Rerror, mut pairs: Meta) -> Message {
+    pairs.set(meta::NOTICE, GONE);
+    rerror.set_meta(&mut pairs);
+    let mut message = Message::new(Mtype::REPLY, "", "").with_seq(SEQ);
+    message.header.meta = pairs;
+    message
+}
 
 impl Inner {
     /// Whether the other end is told about deadlines, and calls that are given up.
@@ -91,7 +102,11 @@ pub(super) fn take(inner: &Arc<Inner>, head: &Head<'_>) -> bool {
                 Notice::Cancel(seq) => given_up(inner, seq),
                 Notice::GoingAway => inner.leave("the other end is going away"),
                 Notice::Gone => {
-                    inner.leave("the other end is gone");
+                    // With an error it is a connection that was refused.
+                    match Rerror::from_meta(&pairs) {
+                        Some(rerror) => inner.leave(&format!("refused by the other end: {rerror}")),
+                        None => inner.leave("the other end is gone"),
+                    }
                     inner.calls.none_was_run();
                 }
             }

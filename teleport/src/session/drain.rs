@@ -55,6 +55,11 @@ impl Inner {
         self.number
     }
 
+    /// Whether the counting has begun.
+    pub(crate) fn is_counting(&self) -> bool {
+        self.drain.get().is_some()
+    }
+
     /// Counts from now on. By the session's task; or by whoever cuts it off, when the task was at
     /// its last writes already and told nobody.
     pub(crate) fn begin_count(&self) {
@@ -99,6 +104,6 @@ impl Inner {
     pub(crate) fn stillness(&self) -> Option<u64> {
         let (written, queued) = self.out.progress();
         let still = queued == 0 && self.running() == 0 && self.calls.in_flight() == 0;
-        (still && self.drain.get().is_some()).then_some(written)
+        (still && self.is_counting()).then_some(written)
     }
 }

@@ -46,6 +46,15 @@ impl Hub {
         }
     }
 
+    /// Puts the newest connection of a session in the place of another; under its naming lock.
+    pub(super) fn replace(&self, before: &Inner, inner: &Arc<Inner>) {
+        if let Entry::Occupied(mut place) = self.sessions.entry(inner.id())
+            && place.get().number == before.number
+        {
+            place.insert(Arc::clone(inner));
+        }
+    }
+
     /// Takes a session out that has ended.
     pub(super) fn retire(&self, inner: &Inner) {
         inner.gone.store(true, Ordering::SeqCst);
@@ -92,7 +101,12 @@ impl Inner {
 
     /// Gives the session another name.
     pub(super) fn set_id(self: &Arc<Self>, id: &str) {
-        let _naming = lock(&self.naming);
+        let _naming = lock(self.naming());
+        // It is the newest connection that the name stands for.
+        self.newest().rename(id);
+    }
+
+    fn rename(self: &Arc<Self>, id: &str) {
         if &*self.id() == id {
             return;
         }

@@ -15,8 +15,10 @@ use super::calls::Calls;
 use super::cancels::Cancels;
 use super::control::Notice;
 use super::drain::Drain;
-use super::outbound::{After, CHAIN_FROM, FLUSH_AT, Outbound, When};
+use super::line::Line;
+use super::outbound::{After, CHAIN_FROM, FLUSH_AT, Outbound, Put, When};
 use super::scratch;
+use super::unwritten::Link;
 use crate::codec::CodecError;
 use crate::error::{Error, ErrorKind};
 use crate::message::{Head, seq::COUNTERS};
@@ -54,13 +56,16 @@ pub(crate) struct Inner {
     /// Tells this session from all others of the process.
     pub(super) number: u64,
     pub(super) shared: Arc<Shared>,
+    /// What ties this connection to the others of its session, if that dials again; then the name
+    /// and the swap are there.
+    pub(super) link: Option<Box<Link>>,
     id: RwLock<Arc<str>>,
     pub(crate) local: Address,
     pub(crate) remote: Address,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<crate::socket::tls::TlsInfo>>,
     pub(super) proto: Arc<dyn Proto>,
-    pub(super) swap: RwLock<Swap>,
+    swap: RwLock<Swap>,
     pub(super) seq: AtomicU64,
     /// Sequence texts were set by hand.
     pub(super) hand_set: AtomicBool,
@@ -91,7 +96,7 @@ pub(crate) struct Inner {
     /// The bytes of replies that wait for room beside the queue.
     pub(super) parked: AtomicUsize,
     /// Held while the session changes its name.
-    pub(super) naming: Mutex<()>,
+    naming: Mutex<()>,
     /// In nanoseconds; zero: none.
     context_age: AtomicU64,
     pub(super) age: Mutex<super::sweep::Age>,
@@ -125,11 +130,10 @@ impl Inner {
     )]
     pub(super) fn new(
         shared: Arc<Shared>,
-        id: Option<String>,
+        line: Option<Arc<Line>>,
         local: Address,
         remote: Address,
         proto: Arc<dyn Proto>,
-        swap: Swap,
         seq: u64,
         pack: Box<dyn Pack>,
         write: Box<dyn WriteHalf>,
@@ -138,15 +142,16 @@ impl Inner {
         let bounds = shared.bounds();
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let context_age = AtomicU64::new(nanos(shared.config().default_context_age));
-        let id = id.unwrap_or_else(|| format!("connection-{number}"));
+        let link = line.map(|line| Box::new(Link::new(line)));
         Self {
             number,
             shared,
-            id: RwLock::new(id.into()),
+            link,
+            id: RwLock::default(),
             local,
             remote,
             proto,
-            swap: RwLock::new(swap),
+            swap: RwLock::default(),
             seq: AtomicU64::new(seq),
             hand_set: AtomicBool::new(false),
             came: AtomicU64::new(0),
@@ -187,13 +192,67 @@ impl Inner {
         self.shared.env()
     }
 
+    /// The name of a connection without an address.
+    pub(super) fn natural_id(number: u64) -> Arc<str> {
+        format!("connection-{number}").into()
+    }
+
+    /// The line that the session has if it dials again.
+    #[inline]
+    pub(super) fn line(&self) -> Option<&Arc<Line>> {
+        self.link.as_ref().map(|link| &link.line)
+    }
+
+    /// This connection, or the newest of its session.
+    pub(super) fn newest(self: &Arc<Self>) -> Arc<Self> {
+        let newest = self.line().and_then(|line| line.newest());
+        newest.unwrap_or_else(|| Arc::clone(self))
+    }
+
     pub(super) fn id(&self) -> Arc<str> {
-        Arc::clone(&crate::read_lock(&self.id))
+        Arc::clone(&crate::read_lock(self.id_lock()))
+    }
+
+    fn id_lock(&self) -> &RwLock<Arc<str>> {
+        self.line().map_or(&self.id, |line| &line.id)
+    }
+
+    pub(super) fn swap(&self) -> &RwLock<Swap> {
+        self.line().map_or(&self.swap, |line| &line.swap)
+    }
+
+    pub(super) fn naming(&self) -> &Mutex<()> {
+        self.line().map_or(&self.naming, |line| &line.naming)
     }
 
     /// Changes the id alone; the hub does the rest.
     pub(super) fn replace_id(&self, id: Arc<str>) -> Arc<str> {
-        std::mem::replace(&mut *crate::write_lock(&self.id), id)
+        std::mem::replace(&mut *crate::write_lock(self.id_lock()), id)
+    }
+
+    /// How many numbers of this side's sequence were taken.
+    pub(super) fn counter(&self) -> u64 {
+        self.seq.load(Ordering::Relaxed)
+    }
+
+    /// Goes on with the sequence where another connection of the session stands.
+    pub(super) fn carry_on(self: &Arc<Self>, before: &Self) {
+        self.set_context_age(before.context_age());
+        if self.session_age() != before.session_age() {
+            self.set_session_age(before.session_age());
+        }
+        self.seq.fetch_max(before.counter(), Ordering::Relaxed);
+        for (now, before) in [
+            (&self.came, &before.came),
+            (&self.went_by_hand, &before.went_by_hand),
+        ] {
+            now.fetch_add(before.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a sequence text was set by hand.
+    pub(super) fn note_hand_set(&self) {
+        self.hand_set.store(true, Ordering::Relaxed);
     }
 
     #[inline]
@@ -282,6 +341,14 @@ impl Inner {
 
     /// No new calls from now on; the task ends the session when all that runs is done.
     pub(crate) fn begin_close(&self, reason: &str) {
+        match self.line() {
+            Some(line) => line.close(reason),
+            None => self.begin_close_here(reason),
+        }
+    }
+
+    /// [`begin_close`](Self::begin_close)s this connection, whatever becomes of the session.
+    pub(super) fn begin_close_here(&self, reason: &str) {
         self.raise_state(CLOSING, reason);
     }
 
@@ -292,7 +359,11 @@ impl Inner {
 
     /// The peer shuts down; the session's task tells the other end.
     pub(crate) fn ask_to_drain(&self) {
-        self.look(LOOK_DRAIN);
+        match self.line() {
+            // There is no other end to be told.
+            Some(line) if line.up().is_none() => line.close("the peer shuts down"),
+            _ => self.look(LOOK_DRAIN),
+        }
     }
 
     /// Called by the session's task, between two messages, so that each is counted once.
@@ -327,16 +398,40 @@ impl Inner {
         self.fail(reason);
     }
 
-    /// [`abort`](Self::abort)s for something that is worth a line in the log.
+    /// [`fail`](Self::fail)s because the stream takes no more bytes.
+    pub(super) fn fail_writing(&self) {
+        let error = self.out.take_error();
+        let why = error.map_or_else(|| "the connection is shut".to_owned(), |e| e.to_string());
+        self.fail(format!("writing failed: {why}"));
+    }
+
+    /// Ends the session at once, with all its connections.
+    pub(crate) fn abort_session(&self, reason: &str) {
+        match self.line() {
+            Some(line) => line.abort(reason),
+            None => self.abort(reason),
+        }
+    }
+
+    /// [`abort`](Self::abort)s the connection for something that is worth a line in the log.
     #[cold]
-    pub(crate) fn abort_for(&self, reason: String) {
+    pub(crate) fn drop_for(&self, reason: &str) {
         if !self.is_aborted() {
             tracing::warn!(remote = %self.remote, reason, "session is closed");
         }
         self.abort(reason);
     }
 
-    /// Ends the session at once.
+    /// [`abort_session`](Self::abort_session)s for something that is worth a line in the log.
+    #[cold]
+    pub(crate) fn abort_for(&self, reason: &str) {
+        if !self.is_aborted() {
+            tracing::warn!(remote = %self.remote, reason, "session is closed");
+        }
+        self.abort_session(reason);
+    }
+
+    /// Ends the connection at once.
     pub(crate) fn abort(&self, reason: impl Into<String>) {
         self.raise_state(ABORTED, reason);
     }
@@ -350,30 +445,60 @@ impl Inner {
             {
                 Ok(_) => {
                     self.set_reason(reason);
+                    self.leave_line(to >= FAILED);
                     break;
                 }
                 Err(now) => state = now,
             }
         }
+        if to >= FAILED {
+            self.done.notify_waiters();
+        }
         self.look(LOOK_STATE);
+    }
+
+    /// Tells the line of the session that this connection is not to be used any more. Once it has
+    /// failed nothing more is written, so that it is known what may be sent again on the next.
+    fn leave_line(&self, has_failed: bool) {
+        if let Some(line) = self.line() {
+            if has_failed {
+                self.out.close();
+            }
+            let reason = self.reason.get().map_or("", String::as_str);
+            line.lost(self, reason, has_failed);
+        }
     }
 
     /// Everything is over; those who wait for it are told.
     pub(super) fn finish(&self) {
         self.sum_up();
         self.state.store(CLOSED, Ordering::SeqCst);
+        if let Some(line) = self.line() {
+            line.connection_ended(self);
+        }
         self.done.notify_waiters();
     }
 
     pub(super) async fn closed(&self) {
+        self.until(Self::is_closed).await;
+    }
+
+    /// Waits until reading is over.
+    pub(super) async fn lost(&self) {
+        let is_lost = |inner: &Self| inner.state.load(Ordering::SeqCst) >= FAILED;
+        self.until(is_lost).await;
+    }
+
+    /// Waits for something that is so from a state on that is told.
+    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
         loop {
-            let done = self.done.notified();
-            tokio::pin!(done);
-            done.as_mut().enable();
-            if self.is_closed() {
+            let told = self.done.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            if is_so(self) {
                 return;
             }
-            done.await;
+            told.await;
         }
     }
 
@@ -446,28 +571,30 @@ impl Inner {
         head: &Head<'_>,
         payload: Payload<'_>,
         when: When,
-    ) -> Result<usize, Error> {
+    ) -> Result<Put, Error> {
         let mut buffer = scratch::take_pack();
         let body = self.pack(head, payload, &mut buffer).map_err(pack_error)?;
-        let size = buffer.len() + body.as_ref().map_or(0, Bytes::len);
         let put = self.put(&buffer, body.as_ref(), when);
         scratch::give_pack(buffer);
-        put.map(|()| size)
+        put
     }
 
     /// Hands over bytes of whole frames.
-    pub(super) fn put(&self, bytes: &[u8], body: Option<&Bytes>, when: When) -> Result<(), Error> {
+    pub(super) fn put(&self, bytes: &[u8], body: Option<&Bytes>, when: When) -> Result<Put, Error> {
         match self.out.put(bytes, body, when) {
-            Ok(After::Nothing) => Ok(()),
-            Ok(After::Wake) => {
-                self.look(LOOK_OUT);
-                Ok(())
+            Ok(put) => {
+                if put.after == After::Wake {
+                    self.look(LOOK_OUT);
+                }
+                Ok(put)
             }
-            Err(_) => Err(Error::closed(format!(
-                "the connection with {} is closed",
-                self.remote
-            ))),
+            Err(_) => Err(self.no_more_writes()),
         }
+    }
+
+    #[cold]
+    fn no_more_writes(&self) -> Error {
+        Error::closed(format!("the connection with {} is closed", self.remote)).not_run()
     }
 
     /// Hands over the replies that the read loop has collected, if this is its thread.
@@ -500,7 +627,7 @@ impl Inner {
                     .map_err(pack_error)?;
                 let size = buffer.len() - start;
                 if buffer.len() >= FLUSH_AT {
-                    self.put(buffer, None, When::Now)?;
+                    let _ = self.put(buffer, None, When::Now)?;
                     buffer.clear();
                 }
                 Ok(size)
@@ -515,7 +642,7 @@ impl Inner {
         } else {
             When::Now
         };
-        self.send(head, payload, when)
+        self.send(head, payload, when).map(|put| put.size)
     }
 }
 

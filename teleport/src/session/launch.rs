@@ -52,17 +52,17 @@ pub(super) fn launch<A: ToBody>(
     session: &Session,
     options: &Options<'_>,
     body: &A,
-    seq: &Seq,
     waker: Option<Waker>,
 ) -> Launch {
     let inner = &session.0;
     if !inner.is_open() {
-        return Launch::Done(Err(session.closed_error().not_run()));
+        return launch_elsewhere(session, options, body, waker);
     }
     let limit = match limit(options.timeout) {
         Ok(limit) => limit,
         Err(error) => return Launch::Done(Err(error)),
     };
+    let seq = seq_of(inner, options.seq.clone());
     let hooked = inner
         .shared
         .router()
@@ -71,13 +71,138 @@ pub(super) fn launch<A: ToBody>(
         .any(Hooks::PRE_WRITE_CALL.union(Hooks::POST_WRITE_CALL));
     if hooked || inner.out.is_full() || log::enabled() {
         return match slow_parts(session, options, body, seq) {
+            Ok((header, body)) if inner.line().is_some() => {
+                let again = Again::new(header, body, options, limit);
+                Launch::Slow(Box::pin(again.launch(session.clone())))
+            }
             Ok((header, body)) => {
-                Launch::Slow(Box::pin(launch_slow(session.clone(), header, body, limit)))
+                let session = session.clone();
+                Launch::Slow(Box::pin(async move {
+                    launch_slow(&session, header, body, limit).await
+                }))
             }
             Err(error) => Launch::Done(Err(error)),
         };
     }
-    Launch::Done(launch_now(session, options, body, seq, waker, limit))
+    let launched = launch_now(session, options, body, &seq, waker, limit);
+    match launched {
+        // The connection broke, and nobody has noticed yet.
+        Err(error) if error.is_closed() && inner.line().is_some() => {
+            launch_later(session, options, body)
+        }
+        launched => Launch::Done(launched),
+    }
+}
+
+/// The connection that the session's handle was made with takes no calls: there may be another.
+#[cold]
+fn launch_elsewhere<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+    waker: Option<Waker>,
+) -> Launch {
+    let Some(line) = session.0.line() else {
+        return Launch::Done(Err(session.closed_error().not_run()));
+    };
+    match line.up() {
+        Some(inner) if inner.number != session.0.number => {
+            if options.seq.is_some() {
+                inner.note_hand_set();
+            }
+            launch(&Session(inner), options, body, waker)
+        }
+        _ => launch_later(session, options, body),
+    }
+}
+
+/// Makes a call as soon as there is a connection.
+#[cold]
+pub(super) fn launch_later<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+) -> Launch {
+    match Again::of(session, options, body) {
+        Ok(again) => Launch::Slow(Box::pin(again.launch(session.clone()))),
+        Err(error) => Launch::Done(Err(error)),
+    }
+}
+
+/// All that it takes to make a call, also a second time.
+#[derive(Clone)]
+pub(super) struct Again {
+    header: Header,
+    body: Bytes,
+    /// The sequence text was set by hand.
+    hand_set: bool,
+    pub(super) is_idempotent: bool,
+    limit: Limit,
+}
+
+impl Again {
+    pub(super) fn of<A: ToBody>(
+        session: &Session,
+        options: &Options<'_>,
+        body: &A,
+    ) -> Result<Self, Error> {
+        let seq = options.seq.clone().unwrap_or_default();
+        let (header, body) = slow_parts(session, options, body, seq)?;
+        Ok(Self::new(header, body, options, limit(options.timeout)?))
+    }
+
+    fn new(header: Header, body: Bytes, options: &Options<'_>, limit: Limit) -> Self {
+        Self {
+            header,
+            body,
+            hand_set: options.seq.is_some(),
+            is_idempotent: options.idempotent,
+            limit,
+        }
+    }
+
+    /// Sets the deadline that the call had when it was made the first time.
+    pub(super) fn until(mut self, deadline: Option<Instant>) -> Self {
+        self.limit.deadline = deadline;
+        self
+    }
+
+    /// Makes the call on the connection in use, or waits for one.
+    pub(super) async fn launch(self, session: Session) -> Result<Waiting, Error> {
+        let Some(line) = session.0.line() else {
+            return Err(session.closed_error().not_run());
+        };
+        let _waits = line.admit(self.body.len())?;
+        loop {
+            let session = self.limit.hold(line.ready()).await?;
+            let inner = &session.0;
+            let header = header_on(inner, &self.header, self.hand_set);
+            let body = self.body.clone();
+            match launch_slow(&session, header, body, self.limit).await {
+                Err(error) if error.is_closed() && error.is_not_run() => note_closed(inner),
+                launched => return launched,
+            }
+        }
+    }
+}
+
+/// A message's header, with the sequence text that it has on this connection.
+pub(super) fn header_on(inner: &Inner, header: &Header, hand_set: bool) -> Header {
+    let by_hand = hand_set.then(|| {
+        inner.note_hand_set();
+        header.seq.clone()
+    });
+    Header {
+        seq: seq_of(inner, by_hand),
+        ..header.clone()
+    }
+}
+
+/// A connection takes no more messages: sees to it that its session knows.
+pub(super) fn note_closed(inner: &Inner) {
+    if inner.is_open() {
+        inner.fail_writing();
+    }
 }
 
 fn launch_now<A: ToBody>(
@@ -102,7 +227,7 @@ fn launch_now<A: ToBody>(
         meta = Cow::Owned(said.encoded().into_owned());
     }
     let head = options.head(Mtype::CALL, seq, &meta);
-    match body.as_bytes() {
+    let put = match body.as_bytes() {
         Some(bytes) => inner.send(&head, Payload::Bytes(bytes), when)?,
         None => {
             let codecs = &inner.env().codecs;
@@ -110,6 +235,7 @@ fn launch_now<A: ToBody>(
             inner.send(&head, Payload::Encode(&mut encode), when)?
         }
     };
+    waiting.end = put.end;
     waiting.attended = inner.propagates();
     Ok(waiting)
 }
@@ -144,10 +270,20 @@ fn limit(timeout: Option<Duration>) -> Result<Limit, Error> {
 #[cold]
 fn out_of_time() -> Error {
     let text = "the time of the handler that makes the call is over; nothing was sent";
-    Error::new(ErrorKind::Timeout, text)
+    Error::new(ErrorKind::Timeout, text).not_run()
 }
 
 impl Limit {
+    /// Does something in the time of a call, nothing of which is sent before.
+    async fn hold<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match self.deadline {
+            None => work.await,
+            Some(deadline) => tokio::time::timeout_at(deadline, work)
+                .await
+                .unwrap_or_else(|_| Err(not_sent(self.timeout))),
+        }
+    }
+
     /// Says in the metadata of a call how much of its time is left.
     fn say_in(&self, meta: &mut Meta) {
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
@@ -172,6 +308,8 @@ fn take_in(
         inner: Arc::clone(inner),
         key: Some(key),
         timeout,
+        deadline,
+        end: 0,
         record: None,
         attended: false,
     };
@@ -207,9 +345,9 @@ fn slow_parts<A: ToBody>(
     session: &Session,
     options: &Options<'_>,
     body: &A,
-    seq: &Seq,
+    seq: Seq,
 ) -> Result<(Header, Bytes), Error> {
-    let header = options.header(Mtype::CALL, seq.clone())?;
+    let header = options.header(Mtype::CALL, seq)?;
     Ok((header, encode(&session.0, options.codec, body)?))
 }
 
@@ -238,7 +376,7 @@ pub(super) fn encode_with<A: ToBody + ?Sized>(
 
 /// Makes a call when there is room, by way of the plugins that have a say, with its log line.
 async fn launch_slow(
-    session: Session,
+    session: &Session,
     header: Header,
     body: Bytes,
     limit: Limit,
@@ -255,12 +393,7 @@ async fn launch_slow(
         });
         run.await.map_err(Error::refused)
     };
-    match limit.deadline {
-        None => ready.await?,
-        Some(deadline) => tokio::time::timeout_at(deadline, ready)
-            .await
-            .unwrap_or_else(|_| Err(not_sent(limit.timeout)))?,
-    }
+    limit.hold(ready).await?;
     if inner.propagates() {
         limit.say_in(&mut write.header_mut().meta);
     }
@@ -273,9 +406,10 @@ async fn launch_slow(
     header.with_head(|head| {
         let mut record =
             log::enabled().then(|| Box::new(Record::new(Kind::CallLaunch, style, head, body, 0)));
-        let size = inner.send(head, Payload::Bytes(body), When::Now)?;
+        let put = inner.send(head, Payload::Bytes(body), When::Now)?;
+        waiting.end = put.end;
         if let Some(record) = &mut record {
-            record.set_sent(size);
+            record.set_sent(put.size);
         }
         waiting.record = record;
         waiting.attended = inner.propagates();
@@ -294,7 +428,7 @@ async fn launch_slow(
 fn not_sent(timeout: Option<Duration>) -> Error {
     let timeout = timeout.unwrap_or_default();
     let text = format!("the call could not be sent within {timeout:?}; nothing was sent");
-    Error::new(ErrorKind::Timeout, text)
+    Error::new(ErrorKind::Timeout, text).not_run()
 }
 
 /// Waits until the outbound queue takes more.

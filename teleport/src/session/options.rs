@@ -1,6 +1,5 @@
 //! What is said about a message before it is sent; calls and pushes share it.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Session;
@@ -19,6 +18,7 @@ pub(super) struct Options<'a> {
     pub(super) xfer: Vec<u8>,
     pub(super) seq: Option<Seq>,
     pub(super) timeout: Option<Duration>,
+    pub(super) idempotent: bool,
 }
 
 /// A uri as it was given, until something is changed in it.
@@ -52,9 +52,10 @@ impl<'a> Options<'a> {
         options.xfer.clone_from(&request.xfer);
         options.seq.clone_from(&request.seq);
         if request.seq.is_some() {
-            session.0.hand_set.store(true, Ordering::Relaxed);
+            session.0.note_hand_set();
         }
         options.timeout = request.timeout.or(options.timeout);
+        options.idempotent = request.idempotent;
         options
     }
 

@@ -50,6 +50,18 @@ enum Promise {
     Due,
 }
 
+/// What became of bytes that were handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) struct Put {
+    pub(super) after: After,
+    /// Where they end among all that are ever written.
+    pub(super) end: u64,
+    pub(super) size: usize,
+    /// Not all of them were written yet, or they never will be.
+    pub(super) is_left: bool,
+}
+
 /// What a sender has to do after it handed its bytes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -156,12 +168,14 @@ impl Outbound {
         bytes: &[u8],
         body: Option<&Bytes>,
         when: When,
-    ) -> Result<After, Closed> {
+    ) -> Result<Put, Closed> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(Closed);
         }
         let before = state.len;
+        let size = bytes.len() + body.map_or(0, Bytes::len);
+        let end = state.written.wrapping_add((before + size) as u64);
         let mut cx = Context::from_waker(Waker::noop());
         let idle = state.len == 0 && !state.stuck;
         let after = if idle && state.promise == Promise::None && when == When::Now {
@@ -193,11 +207,17 @@ impl Outbound {
         };
         self.queued.store(state.len, Ordering::Relaxed);
         let room = (before >= self.soft && state.len < self.soft) || state.closed;
+        let is_left = state.len > 0 || state.closed;
         drop(state);
         if room {
             self.room.notify_waiters();
         }
-        Ok(after)
+        Ok(Put {
+            after,
+            end,
+            size,
+            is_left,
+        })
     }
 
     /// Announces that the session's task will write soon, whatever is queued until then: several
@@ -308,6 +328,19 @@ impl Outbound {
     pub(super) fn progress(&self) -> (u64, usize) {
         let state = lock(&self.state);
         (state.written, state.len)
+    }
+
+    /// All bytes ever written, and whether there will be no more.
+    pub(super) fn written(&self) -> (u64, bool) {
+        let state = lock(&self.state);
+        (state.written, state.closed)
+    }
+
+    /// Whether a message that ends at this place was not written whole, nor will be. The other end
+    /// cannot have handled it then.
+    pub(super) fn is_unwritten(&self, end: u64) -> bool {
+        let (written, closed) = self.written();
+        closed && written < end
     }
 
     /// How much memory the queue holds.

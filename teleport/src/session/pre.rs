@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::events::SessionEventKind;
 use super::inner::Inner;
 use super::launch::encode_with;
-use super::{Session, task};
+use super::line::{Heritage, Line};
+use super::{Session, control, task};
 use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::{Error, ErrorKind};
-use crate::message::{Message, Mtype, Seq};
+use crate::message::{Message, Meta, Mtype, Seq};
 use crate::peer::{Peer, Shared};
 use crate::proto::{Proto, ProtoError, Stranger};
+use crate::rerror::Rerror;
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
+use crate::write_lock;
 
 /// A connection before its read loop starts: the plugins of the peer may exchange messages on it
 /// that no handler sees, and refuse it.
@@ -32,6 +36,9 @@ pub struct PreSession {
     session_age: Duration,
     /// Whether a message has come.
     heard: bool,
+    line: Option<Arc<Line>>,
+    /// What was given to it when this is not the session's first connection.
+    heritage: Option<Heritage>,
 }
 
 impl PreSession {
@@ -52,7 +59,24 @@ impl PreSession {
             context_age,
             session_age,
             heard: false,
+            line: None,
+            heritage: None,
         }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Makes this a connection of a session that dials again.
+    pub(crate) fn on_line(&mut self, line: &Arc<Line>, heritage: Option<Heritage>) {
+        self.line = Some(Arc::clone(line));
+        if let Some(heritage) = &heritage {
+            self.counter = heritage.counter;
+            self.socket.set_id(&*heritage.id);
+            *self.socket.swap_mut() = heritage.swap.clone();
+        }
+        self.heritage = heritage;
     }
 
     /// The peer that this connection belongs to.
@@ -65,6 +89,13 @@ impl PreSession {
     #[must_use]
     pub fn is_dialled(&self) -> bool {
         self.dialled
+    }
+
+    /// Whether the session is there already and gets another connection, for the one before was
+    /// lost. Its name and its data are here, and the sequence goes on.
+    #[must_use]
+    pub fn is_redial(&self) -> bool {
+        self.heritage.is_some()
     }
 
     /// The local address.
@@ -107,6 +138,12 @@ impl PreSession {
     pub fn proto(&self) -> (u8, &'static str) {
         let chosen = self.socket.chosen();
         chosen.unwrap_or_else(|| self.proto.version())
+    }
+
+    /// The name that was set, or that the session has already.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.socket.name()
     }
 
     /// Names the session to be.
@@ -197,7 +234,7 @@ impl PreSession {
                                 Err(error) => return Err(self.failed("receive", error.into())),
                             }
                         }
-                        Some(stranger) => return Err(self.refuse(&stranger, error).await),
+                        Some(stranger) => return Err(self.refuse_stranger(&stranger, error).await),
                         None => return Err(self.failed("receive", error.into())),
                     }
                 }
@@ -206,9 +243,29 @@ impl PreSession {
         }
     }
 
+    /// Tells the other end that it may not come in, whatever it waits for: for hooks that refuse a
+    /// connection without having read anything from it. `meta` goes along, a hint when to
+    /// [try again](crate::message::meta::RETRY_AFTER_MS) perhaps. The hook has to return the error
+    /// as well.
+    ///
+    /// A handshake of the other end fails with the error. A session of the other end takes it as
+    /// the reason of the end, and its calls [may be retried](Error::may_retry) elsewhere. The
+    /// original ignores what it did not ask for, and sees the connection close.
+    ///
+    /// # Errors
+    ///
+    /// As of [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`send`](Self::send).
+    pub async fn refuse(&mut self, rerror: &Rerror, meta: Meta) -> Result<(), Error> {
+        self.send(control::refusal(rerror, meta)).await
+    }
+
     /// Tells one who came to the wrong port that it is.
     #[cold]
-    async fn refuse(&mut self, stranger: &Stranger, error: ProtoError) -> Error {
+    async fn refuse_stranger(&mut self, stranger: &Stranger, error: ProtoError) -> Error {
         if let Some(answer) = stranger.answer() {
             // One who is gone needs no answer.
             let _ = self.socket.write_bytes(answer).await;
@@ -284,6 +341,46 @@ impl PreSession {
 
     /// Starts the read loop.
     pub(crate) fn start(self) -> Session {
+        let shared = Arc::clone(&self.shared);
+        let inner = self.run(|inner, id, swap| {
+            let id = id.unwrap_or_else(|| Inner::natural_id(inner.number));
+            inner.replace_id(id);
+            *write_lock(inner.swap()) = swap;
+            if let Some(line) = inner.line() {
+                line.begin(inner);
+            }
+            let shared = &inner.shared;
+            shared.hub().insert_new(inner);
+            shared
+                .events()
+                .tell(|| (Session(Arc::clone(inner)), SessionEventKind::Connected));
+        });
+        let session = Session(inner);
+        if shared.is_draining() {
+            session.0.ask_to_drain();
+        } else if shared.is_closing() {
+            session.0.begin_close("the peer is closing");
+        }
+        session
+    }
+
+    /// Starts the read loop of another connection of a session.
+    pub(super) fn start_again(mut self, line: &Line) -> (Arc<Inner>, Option<Arc<str>>) {
+        let given = self.heritage.take();
+        let mut name = None;
+        let inner = self.run(|inner, id, swap| {
+            name = id;
+            if let Some(given) = &given {
+                line.merge_swap(&given.swap, &swap);
+            }
+            line.add(inner);
+        });
+        let given = given.map(|given| given.id);
+        (inner, name.filter(|name| given.as_ref() != Some(name)))
+    }
+
+    /// Puts the parts together, and lets `join` make the result known before it is read.
+    fn run(self, join: impl FnOnce(&Arc<Inner>, Option<Arc<str>>, Swap)) -> Arc<Inner> {
         let parts = self.socket.into_parts();
         let halves = parts.halves;
         let natural = if self.dialled {
@@ -296,12 +393,11 @@ impl PreSession {
             .or_else(|| natural.socket_addr().map(|addr| addr.to_string()));
         #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "tls sets a field"))]
         let mut inner = Inner::new(
-            Arc::clone(&self.shared),
-            id,
+            self.shared,
+            self.line,
             halves.local,
             halves.remote,
             self.proto,
-            parts.swap,
             self.counter,
             parts.pack,
             halves.write,
@@ -312,7 +408,7 @@ impl PreSession {
         }
         let inner = Arc::new(inner);
         inner.set_context_age(self.context_age);
-        self.shared.hub().insert_new(&inner);
+        join(&inner, id.map(Arc::from), parts.swap);
         if !parts.unwritten.is_empty() {
             // A send that was given up half way; its rest must go before anything else.
             let _ = inner.put(&parts.unwritten, None, super::outbound::When::Now);
@@ -325,12 +421,7 @@ impl PreSession {
             !self.heard,
         );
         inner.set_session_age(self.session_age);
-        if self.shared.is_draining() {
-            inner.ask_to_drain();
-        } else if self.shared.is_closing() {
-            inner.begin_close("the peer is closing");
-        }
-        Session(inner)
+        inner
     }
 }
 

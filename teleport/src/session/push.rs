@@ -10,14 +10,15 @@ use bytes::{Bytes, BytesMut};
 use super::Session;
 use super::caller::Request;
 use super::inner::Payload;
-use super::launch::{encode, seq_of, wait_for_room};
+use super::launch::{encode, note_closed, seq_of, wait_for_room};
 use super::log::{self, Kind, Record};
 use super::options::Options;
-use super::outbound::When;
+use super::outbound::{Put, When};
+use super::unwritten::{Fate, PushParts};
 use crate::codec::ToBody;
 use crate::context::WriteCtx;
-use crate::error::Error;
-use crate::message::{Header, Mtype, Seq};
+use crate::error::{Error, ErrorKind};
+use crate::message::{Mtype, Seq};
 use crate::plugin::Hooks;
 use crate::router::handler::BoxFuture;
 
@@ -125,7 +126,7 @@ impl<A: ToBody> Future for PushFuture<'_, A> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match &mut self.state {
-                State::New(push) => match push.start() {
+                State::New(push) => match start(push.session, &push.options, &push.body) {
                     Started::Done(result) => {
                         self.state = State::Done;
                         return Poll::Ready(result);
@@ -154,52 +155,117 @@ enum Started {
 
 const HOOKS: Hooks = Hooks::PRE_WRITE_PUSH.union(Hooks::POST_WRITE_PUSH);
 
-impl<A: ToBody> Push<'_, A> {
-    fn start(&mut self) -> Started {
-        let inner = &self.session.0;
-        if !inner.is_open() {
-            return Started::Done(Err(self.session.closed_error().not_run()));
-        }
-        let seq = seq_of(inner, self.options.seq.take());
-        let hooked = inner.shared.router().load().hooks.any(HOOKS);
-        if hooked || inner.out.is_full() || log::enabled() {
-            let parts = self
-                .options
-                .header(Mtype::PUSH, seq)
-                .and_then(|header| Ok((header, encode(inner, self.options.codec, &self.body)?)));
-            return match parts {
-                Ok((header, body)) => {
-                    Started::Slow(Box::pin(send_slow(self.session.clone(), header, body)))
-                }
-                Err(error) => Started::Done(Err(error)),
-            };
-        }
-        Started::Done(self.send_now(&seq))
+/// Sends a push as far as it goes without waiting.
+fn start<A: ToBody>(session: &Session, options: &Options<'_>, body: &A) -> Started {
+    let inner = &session.0;
+    if !inner.is_open() {
+        return start_elsewhere(session, options, body);
     }
-
-    fn send_now(&self, seq: &Seq) -> Result<(), Error> {
-        let inner = &self.session.0;
-        let meta = self.options.meta.encoded();
-        let head = self.options.head(Mtype::PUSH, seq, &meta);
-        let sent = match self.body.as_bytes() {
-            Some(bytes) => inner.send(&head, Payload::Bytes(bytes), When::Now),
-            None => {
-                let codecs = &inner.env().codecs;
-                let codec = self.options.codec;
-                let mut encode = |dst: &mut BytesMut| self.body.encode_body(codecs, codec, dst);
-                inner.send(&head, Payload::Encode(&mut encode), When::Now)
-            }
-        };
-        sent.map(drop)
+    let hooked = inner.shared.router().load().hooks.any(HOOKS);
+    if hooked || inner.out.is_full() || log::enabled() {
+        return start_slow(session, options, body);
+    }
+    let seq = seq_of(inner, options.seq.clone());
+    match send_now(session, options, body, &seq) {
+        Ok(put) if !put.is_left => Started::Done(Ok(())),
+        Ok(put) => match inner.keep(&put, None, || parts(session, options, body)) {
+            Ok(Fate::Queued) => Started::Done(Ok(())),
+            Ok(Fate::Unsent) => start_slow(session, options, body),
+            Err(error) => Started::Done(Err(error)),
+        },
+        // The connection broke, and nobody has noticed yet.
+        Err(error) if error.is_closed() && inner.line().is_some() => {
+            start_slow(session, options, body)
+        }
+        Err(error) => Started::Done(Err(error)),
     }
 }
 
-/// Sends a push when there is room, by way of the plugins that have a say, with its log line.
-async fn send_slow(session: Session, header: Header, body: Bytes) -> Result<(), Error> {
+/// The connection that the session's handle was made with takes no pushes: there may be another.
+#[cold]
+fn start_elsewhere<A: ToBody>(session: &Session, options: &Options<'_>, body: &A) -> Started {
+    let Some(line) = session.0.line() else {
+        return Started::Done(Err(session.closed_error().not_run()));
+    };
+    match line.up() {
+        Some(inner) if inner.number != session.0.number => {
+            if options.seq.is_some() {
+                inner.note_hand_set();
+            }
+            start(&Session(inner), options, body)
+        }
+        _ => start_slow(session, options, body),
+    }
+}
+
+/// Sends a push that has to wait for something: plugins, room, or a connection.
+#[cold]
+fn start_slow<A: ToBody>(session: &Session, options: &Options<'_>, body: &A) -> Started {
+    match parts(session, options, body) {
+        Ok(parts) => Started::Slow(Box::pin(send_parts(session.clone(), parts))),
+        Err(error) => Started::Done(Err(error)),
+    }
+}
+
+fn parts<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+) -> Result<PushParts, Error> {
+    let seq = options.seq.clone().unwrap_or_default();
+    Ok(PushParts {
+        header: options.header(Mtype::PUSH, seq)?,
+        body: encode(&session.0, options.codec, body)?,
+        hand_set: options.seq.is_some(),
+    })
+}
+
+fn send_now<A: ToBody>(
+    session: &Session,
+    options: &Options<'_>,
+    body: &A,
+    seq: &Seq,
+) -> Result<Put, Error> {
+    let inner = &session.0;
+    let meta = options.meta.encoded();
+    let head = options.head(Mtype::PUSH, seq, &meta);
+    match body.as_bytes() {
+        Some(bytes) => inner.send(&head, Payload::Bytes(bytes), When::Now),
+        None => {
+            let codecs = &inner.env().codecs;
+            let codec = options.codec;
+            let mut encode = |dst: &mut BytesMut| body.encode_body(codecs, codec, dst);
+            inner.send(&head, Payload::Encode(&mut encode), When::Now)
+        }
+    }
+}
+
+/// Sends a push on the connection in use, or waits for one if the session dials again.
+async fn send_parts(session: Session, parts: PushParts) -> Result<(), Error> {
+    let Some(line) = session.0.line() else {
+        return send_slow(&session, &parts, None).await;
+    };
+    let _waits = line.admit(parts.body.len())?;
+    loop {
+        let session = line.ready().await?;
+        match send_slow(&session, &parts, None).await {
+            Err(error) if error.is_closed() && error.is_not_run() => note_closed(&session.0),
+            sent => return sent,
+        }
+    }
+}
+
+/// Sends a push when there is room, by way of the plugins that have a say, with its log line. `nth`
+/// is its place among those that were kept, if it was.
+pub(super) async fn send_slow(
+    session: &Session,
+    parts: &PushParts,
+    nth: Option<u64>,
+) -> Result<(), Error> {
     let inner = &session.0;
     let tables = inner.shared.router().tables();
     let hooks = &tables.hooks;
-    let mut write = WriteCtx::new(session.clone(), header, body);
+    let mut write = WriteCtx::new(session.clone(), parts.header_on(inner), parts.body.clone());
     // Room comes first: what a hook made of the message is to leave at once.
     wait_for_room(inner).await?;
     hooks
@@ -210,15 +276,18 @@ async fn send_slow(session: Session, header: Header, body: Bytes) -> Result<(), 
         .map_err(Error::refused)?;
     let (header, body) = write.parts();
     let style = inner.shared.log_style();
-    header.with_head(|head| {
+    let put = header.with_head(|head| {
         let record = log::enabled().then(|| Record::new(Kind::PushLaunch, style, head, body, 0));
-        let size = inner.send(head, Payload::Bytes(body), When::Now)?;
+        let put = inner.send(head, Payload::Bytes(body), When::Now)?;
         if let Some(mut record) = record {
-            record.set_sent(size);
+            record.set_sent(put.size);
             record.write(&inner.remote, None);
         }
-        Ok::<_, Error>(())
+        Ok::<_, Error>(put)
     })?;
+    if put.is_left && inner.keep(&put, nth, || Ok(parts.clone()))? == Fate::Unsent {
+        return Err(session.closed_error().not_run());
+    }
     let run = hooks.run(Hooks::POST_WRITE_PUSH, &mut write, |p, c| {
         p.post_write_push(c)
     });
@@ -235,12 +304,17 @@ pub(super) async fn send_ready(
     codec: u8,
     body: &Bytes,
 ) -> Result<(), Error> {
-    if session.0.out.is_full() {
-        session.0.shared.sweeper().watch(&session.0, None);
-        let text = format!("{} does not read what is queued for it", session.0.remote);
-        return Err(Error::new(crate::error::ErrorKind::Busy, text));
+    let inner = session.0.newest();
+    if !inner.is_open() && inner.line().is_some_and(|line| line.goes_on()) {
+        let text = format!("there is no connection with {} now", inner.remote);
+        return Err(Error::new(ErrorKind::Busy, text));
     }
-    session
+    if inner.out.is_full() {
+        inner.shared.sweeper().watch(&inner, None);
+        let text = format!("{} does not read what is queued for it", inner.remote);
+        return Err(Error::new(ErrorKind::Busy, text));
+    }
+    Session(inner)
         .push(uri, crate::codec::Raw(body.clone()))
         .body_codec(codec)
         .await

@@ -209,10 +209,16 @@ impl Inner {
     #[cold]
     fn end_of_age(&self) {
         let age = self.session_age();
+        let reason = format!("the session reached its age of {age:?}");
+        if self.line().is_some_and(|line| line.goes_on()) {
+            // It goes on by another connection; what is under way on this one may end well.
+            self.begin_close_here(&reason);
+            return;
+        }
         if self.is_open() {
             tracing::info!(remote = %self.remote, ?age, "session is closed: it reached its age");
         }
-        self.fail(format!("the session reached its age of {age:?}"));
+        self.fail(reason);
     }
 
     /// Times calls out, and tells the other end, if it wants to know.

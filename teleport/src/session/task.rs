@@ -21,6 +21,7 @@ use super::Session;
 use super::batch;
 use super::control::Notice;
 use super::dispatch::{Dispatch, SHARE_FROM, Stop, Wakers};
+use super::events::SessionEventKind;
 use super::inner::{Inner, LOOK_DRAIN, LOOK_OUT};
 use super::log;
 use super::outbound::When;
@@ -145,10 +146,17 @@ impl Drop for End {
         let inner = &self.0;
         inner.forget_age();
         if !inner.is_closed() {
-            inner.set_reason("the task of the session ended early");
+            const REASON: &str = "the task of the session ended early";
+            inner.set_reason(REASON);
             inner.calls.close();
             inner.out.cut();
-            inner.shared.hub().retire(inner);
+            match inner.line() {
+                Some(line) => line.task_gone(inner, REASON),
+                None => {
+                    inner.tell_closed();
+                    inner.shared.hub().retire(inner);
+                }
+            }
             inner.finish();
         }
     }
@@ -181,29 +189,56 @@ async fn finish(inner: &Arc<Inner>) {
             break;
         }
     }
-    inner.shared.hub().retire(inner);
     let reason = inner.close_reason().unwrap_or_default();
-    tracing::debug!(remote = %inner.remote, local = %inner.local, reason, "session closed");
-    let mut session = Session(Arc::clone(inner));
-    let tables = inner.shared.router().tables();
-    let hooks = tables
-        .hooks
-        .run(Hooks::POST_DISCONNECT, &mut session, |plugin, session| {
-            plugin.post_disconnect(session)
-        });
-    let failed = tokio::select! {
-        biased;
-        result = hooks => result.err(),
-        () = inner.shared.is_over() => {
-            let hooks_cut = &inner.shared.tally().hooks_cut;
-            hooks_cut.fetch_add(1, Ordering::SeqCst);
-            Some(Rerror::internal("it did not return before the deadline of the shutdown"))
+    tracing::debug!(remote = %inner.remote, local = %inner.local, reason, "connection closed");
+    match inner.line() {
+        None => {
+            inner.shared.hub().retire(inner);
+            inner.run_last_hooks().await;
+            inner.tell_closed();
         }
-    };
-    if let Some(rerror) = failed {
-        tracing::warn!(remote = %inner.remote, error = %rerror, "a plugin failed after the end");
+        Some(line) if line.ends_with(inner) => line.finish(Some(inner)).await,
+        // The session goes on without this connection.
+        Some(_) => {}
     }
     inner.finish();
+}
+
+impl Inner {
+    /// Tells the plugins that the session is gone.
+    pub(super) async fn run_last_hooks(self: &Arc<Self>) {
+        let mut session = Session(Arc::clone(self));
+        let tables = self.shared.router().tables();
+        let hooks = tables
+            .hooks
+            .run(Hooks::POST_DISCONNECT, &mut session, |plugin, session| {
+                plugin.post_disconnect(session)
+            });
+        let failed = tokio::select! {
+            biased;
+            result = hooks => result.err(),
+            () = self.shared.is_over() => {
+                let hooks_cut = &self.shared.tally().hooks_cut;
+                hooks_cut.fetch_add(1, Ordering::SeqCst);
+                Some(Rerror::internal("it did not return before the deadline of the shutdown"))
+            }
+        };
+        if let Some(rerror) = failed {
+            tracing::warn!(remote = %self.remote, error = %rerror, "a plugin failed after the end");
+        }
+    }
+
+    /// Tells whoever listens that the session is closed.
+    fn tell_closed(self: &Arc<Self>) {
+        self.shared.events().tell(|| {
+            let reason = self.close_reason().unwrap_or_default();
+            let kind = SessionEventKind::Closed {
+                reason,
+                pushes_lost: 0,
+            };
+            (Session(Arc::clone(self)), kind)
+        });
+    }
 }
 
 /// Reads on, to no end, until the other end has closed its side too. A TCP connection that is
@@ -253,9 +288,7 @@ impl Task {
             self.poll_reading(cx);
         }
         if self.inner.out.is_closed() {
-            let error = self.inner.out.take_error();
-            let why = error.map_or_else(|| "the connection is shut".to_owned(), |e| e.to_string());
-            self.inner.fail(format!("writing failed: {why}"));
+            self.inner.fail_writing();
             return self.poll_end();
         }
         if self.inner.is_open() {

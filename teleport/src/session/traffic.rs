@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::Session;
 use super::inner::Inner;
+use super::line::Line;
 
 /// How many CALLs and PUSHes a session has seen; replies are not counted. See
 /// [`Session::traffic`].
@@ -20,13 +21,24 @@ pub struct Traffic {
 
 /// A handle that does not keep a session in memory; see [`Session::downgrade`].
 #[derive(Clone)]
-pub struct WeakSession(Weak<Inner>);
+pub struct WeakSession(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Connection(Weak<Inner>),
+    /// A session that dials again, whatever its connection is.
+    Line(Weak<Line>),
+}
 
 impl WeakSession {
     /// The session, if it is still there. It may be closed all the same.
     #[must_use]
     pub fn upgrade(&self) -> Option<Session> {
-        self.0.upgrade().map(Session)
+        match &self.0 {
+            Kind::Connection(inner) => inner.upgrade(),
+            Kind::Line(line) => line.upgrade()?.newest(),
+        }
+        .map(Session)
     }
 }
 
@@ -41,23 +53,28 @@ impl Session {
     /// of this process has it, or had it.
     #[must_use]
     pub fn number(&self) -> u64 {
-        self.0.number
+        let of_line = self.0.line().and_then(|line| line.number());
+        of_line.unwrap_or(self.0.number)
     }
 
     /// How many CALLs and PUSHes have come and gone: for whoever looks now and then whether a
     /// session is used. Costs a message nothing.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
-        let by_hand = self.0.went_by_hand.load(Ordering::Relaxed);
+        let inner = self.0.newest();
+        let by_hand = inner.went_by_hand.load(Ordering::Relaxed);
         Traffic {
-            received: self.0.came.load(Ordering::Relaxed),
-            sent: self.0.seq.load(Ordering::Relaxed).wrapping_add(by_hand),
+            received: inner.came.load(Ordering::Relaxed),
+            sent: inner.counter().wrapping_add(by_hand),
         }
     }
 
     /// A handle that does not keep the session in memory.
     #[must_use]
     pub fn downgrade(&self) -> WeakSession {
-        WeakSession(Arc::downgrade(&self.0))
+        WeakSession(match self.0.line() {
+            Some(line) => Kind::Line(Arc::downgrade(line)),
+            None => Kind::Connection(Arc::downgrade(&self.0)),
+        })
     }
 }

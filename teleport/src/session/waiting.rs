@@ -1,14 +1,17 @@
 //! A call that was sent, until its reply is there.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Session;
 use super::calls::{Ended, Key, ReplyIn};
 use super::inner::{Inner, LOOK_STATE};
 use super::log::Record;
 use crate::error::{Error, ErrorKind};
+use crate::message::{Seq, meta};
 use crate::rerror::Rerror;
 
 /// A call that was sent and waits for its reply. Dropping it frees its place.
@@ -16,6 +19,9 @@ pub(super) struct Waiting {
     pub(super) inner: Arc<Inner>,
     pub(super) key: Option<Key>,
     pub(super) timeout: Option<Duration>,
+    pub(super) deadline: Option<Instant>,
+    /// Where the call ends among all bytes that are written to the connection.
+    pub(super) end: u64,
     pub(super) record: Option<Box<Record>>,
     /// The other end is told when the call is given up.
     pub(super) attended: bool,
@@ -36,13 +42,46 @@ impl Waiting {
         Poll::Ready(result)
     }
 
+    /// Whether a call that came to this end may be made again on the next connection: it was not
+    /// run, or was lost and its caller said that it may be done twice.
+    #[cold]
+    pub(super) fn may_go_again(
+        &self,
+        result: &Result<ReplyIn, Error>,
+        is_idempotent: bool,
+    ) -> bool {
+        let was_not_run = match result {
+            Ok(reply) => reply.meta.get(meta::NOT_RUN).is_some(),
+            Err(error) => error.is_closed() && (is_idempotent || error.is_not_run()),
+        };
+        was_not_run && self.inner.line().is_some_and(|line| line.goes_on())
+    }
+
+    /// Where it can be found.
+    pub(super) fn place(&self) -> CallPlace {
+        CallPlace {
+            inner: Arc::downgrade(&self.inner),
+            key: self.key.clone(),
+        }
+    }
+
+    /// The sequence text of the call.
+    pub(super) fn seq(&self) -> Seq {
+        self.key.as_ref().map_or_else(Seq::new, Key::seq)
+    }
+
     #[cold]
     fn ended(&self, ended: Ended) -> Error {
         match ended {
-            Ended::Closed => Session(Arc::clone(&self.inner)).closed_error(),
+            Ended::Closed => {
+                let error = Session(Arc::clone(&self.inner)).closed_error();
+                let is_unwritten = self.inner.out.is_unwritten(self.end);
+                if is_unwritten { error.not_run() } else { error }
+            }
             Ended::NotRun => {
                 let remote = &self.inner.remote;
-                Error::closed(format!("{remote} shut down and did not run the call")).not_run()
+                let why = self.inner.close_reason().unwrap_or_default();
+                Error::closed(format!("{remote} did not run the call: {why}")).not_run()
             }
             Ended::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled"),
             Ended::TimedOut => {
@@ -72,6 +111,25 @@ impl Waiting {
                 let rerror = Rerror::new(-1, error.to_string(), "");
                 record.write(&self.inner.remote, Some(&rerror));
             }
+        }
+    }
+}
+
+/// Where a call waits.
+#[derive(Clone, Debug)]
+pub(super) struct CallPlace {
+    inner: Weak<Inner>,
+    key: Option<Key>,
+}
+
+impl CallPlace {
+    /// Ends the call, unless its reply is there.
+    pub(super) fn cancel(&self) {
+        if let (Some(inner), Some(key)) = (self.inner.upgrade(), &self.key)
+            && inner.calls.cancel(key)
+            && inner.propagates()
+        {
+            inner.tell_cancel(&key.seq());
         }
     }
 }

@@ -95,6 +95,16 @@ pub(crate) struct Features {
     #[arg(long, value_name = "BYTES", global = true)]
     limit: Option<usize>,
 
+    /// As a client dial again, so many times, when the connection is lost; below 0 without end
+    #[arg(
+        long,
+        value_name = "TIMES",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        global = true
+    )]
+    redial: i32,
+
     /// Answer heartbeats
     #[arg(long, global = true)]
     pong: bool,
@@ -111,7 +121,7 @@ pub(crate) struct Features {
     #[arg(long, value_name = "KEY", global = true)]
     secure: Option<String>,
 
-    /// Add the route whose parameters are checked (not built yet)
+    /// Add the route whose parameters are checked
     #[arg(long, global = true)]
     bind: bool,
 
@@ -133,7 +143,6 @@ impl Features {
             ("--ws", self.ws.is_some()),
             ("--sub", self.sub.is_some()),
             ("--secure", self.secure.is_some()),
-            ("--bind", self.bind),
             ("--proxy", self.proxy.is_some()),
         ];
         let missing: Vec<_> = asked
@@ -161,6 +170,8 @@ impl Features {
             auth: self.auth.clone(),
             context_age: self.context_age.unwrap_or_default(),
             session_age: self.session_age.unwrap_or_default(),
+            bind: self.bind,
+            redial: self.redial,
             pong: self.pong,
             ping: None,
         }

@@ -1,14 +1,15 @@
 //! Our client, and a hand-made server that says what was recorded.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use teleport::message::Mtype;
 use teleport::{Error, Peer, Session};
+use teleport_tests::exchange::bare_line;
 use teleport_tests::standard::call::push;
 use teleport_tests::standard::{self, Notes, Options};
 use teleport_tests::vectors::{Check, Miss, same};
 use tokio::io::DuplexStream;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -22,24 +23,30 @@ pub(super) async fn replay(script: &Script) -> Check {
     let notes = Notes::default();
     let client =
         standard::client(&options, &notes, |builder| builder).map_err(|error| error.to_string())?;
+    let mut dialler = Dialler::new(&client, &options);
     let mut conns = BTreeMap::new();
     let mut calls = Calls::new(script);
     for (at, event) in script.events.iter().enumerate() {
-        let conn = match conns.entry(event.conn) {
-            Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(new) => new.insert(Conn::open(&client, &options)),
-        };
+        if !conns.contains_key(&event.conn) {
+            let last = conns.values_mut().last();
+            let (stream, client) = dialler
+                .open(last.map(|conn: &mut Conn| &mut conn.client))
+                .await?;
+            conns.insert(event.conn, Conn::new(stream, client, &options));
+        }
+        let conn = conns.get_mut(&event.conn).expect("it is open");
         match (event.from, &event.what) {
             (End::Client, What::Frame(frame)) => {
                 conn.wire.expect(frame);
                 match frame.mtype {
                     // These come by themselves.
                     _ if rules::is_auth(frame) || rules::is_own_beat(frame, &options) => {
-                        conn.counter.skip();
+                        conn.client.counter.skip();
                     }
                     Mtype::CALL => {
-                        let session = conn.dialled.session().await?;
-                        calls.make(session, at, frame, &mut conn.counter)?;
+                        let client = &mut conn.client;
+                        let session = client.dialled.session().await?;
+                        calls.make(session, at, frame, &mut client.counter)?;
                     }
                     Mtype::PUSH => conn.push(frame).await?,
                     _ => {}
@@ -70,7 +77,7 @@ pub(super) async fn replay(script: &Script) -> Check {
     let mut dials = script.dials();
     for conn in conns.values_mut() {
         if let Some(due) = dials.next() {
-            judge_dial(conn.dialled.outcome().await.map(drop), due)?;
+            judge_dial(conn.client.dialled.outcome().await.map(drop), due)?;
         }
     }
     calls.judge().await?;
@@ -83,10 +90,69 @@ pub(super) async fn replay(script: &Script) -> Check {
 
 struct Conn {
     wire: Wire,
-    dialled: Dialled,
-    counter: Counter,
+    client: Client,
     server_closed: bool,
     ended: bool,
+}
+
+/// The client's side of a connection.
+pub(super) struct Client {
+    pub(super) dialled: Dialled,
+    pub(super) counter: Counter,
+}
+
+/// Opens the connections of a client: each by a dial of its own, or as many as the session wants
+/// that dials again.
+pub(super) struct Dialler {
+    client: Peer,
+    offered: Option<UnboundedReceiver<DuplexStream>>,
+    first: Option<Dialled>,
+}
+
+impl Dialler {
+    pub(super) fn new(client: &Peer, options: &Options) -> Self {
+        let mut dialler = Self {
+            client: client.clone(),
+            offered: None,
+            first: None,
+        };
+        if options.redial != 0 {
+            let (connector, offered) = bare_line(1 << 20);
+            let client = client.clone();
+            let dialling = async move { client.dial_by(connector).await };
+            dialler.first = Some(Dialled::begin(dialling));
+            dialler.offered = Some(offered);
+        }
+        dialler
+    }
+
+    /// The next connection: the other end of it, and the client's side. A session that dials again
+    /// has the one `before` already, and goes on with its count.
+    pub(super) async fn open(
+        &mut self,
+        before: Option<&mut Client>,
+    ) -> Result<(DuplexStream, Client), Miss> {
+        let Some(offered) = &mut self.offered else {
+            let (ours, theirs) = tokio::io::duplex(1 << 20);
+            let client = self.client.clone();
+            let dialled = Dialled::begin(async move { client.dial_conn(theirs).await });
+            let counter = Counter::default();
+            return Ok((ours, Client { dialled, counter }));
+        };
+        let stream = timeout(QUIET, offered.recv()).await.ok().flatten();
+        let stream = stream.ok_or("the client does not dial")?;
+        let client = match (self.first.take(), before) {
+            (None, Some(before)) => Client {
+                dialled: Dialled::over(before.dialled.session().await?.clone()),
+                counter: before.counter.clone(),
+            },
+            (dialled, _) => Client {
+                dialled: dialled.ok_or("the client has not dialled")?,
+                counter: Counter::default(),
+            },
+        };
+        Ok((stream, client))
+    }
 }
 
 /// The client's end of a connection: a session once all handshakes are over.
@@ -96,10 +162,17 @@ pub(super) struct Dialled {
 }
 
 impl Dialled {
-    pub(super) fn start(client: Peer, stream: DuplexStream) -> Self {
+    fn begin(dialling: impl Future<Output = Result<Session, Error>> + Send + 'static) -> Self {
         Self {
-            dialling: Some(tokio::spawn(async move { client.dial_conn(stream).await })),
+            dialling: Some(tokio::spawn(dialling)),
             dialled: None,
+        }
+    }
+
+    fn over(session: Session) -> Self {
+        Self {
+            dialling: None,
+            dialled: Some(Ok(session)),
         }
     }
 
@@ -120,20 +193,18 @@ impl Dialled {
 }
 
 impl Conn {
-    fn open(client: &Peer, options: &Options) -> Self {
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
+    fn new(stream: DuplexStream, client: Client, options: &Options) -> Self {
         Self {
-            wire: Wire::new(ours, options),
-            dialled: Dialled::start(client.clone(), theirs),
-            counter: Counter::default(),
+            wire: Wire::new(stream, options),
+            client,
             server_closed: false,
             ended: false,
         }
     }
 
     async fn push(&mut self, frame: &Frame) -> Check {
-        let spec = spec(frame, &mut self.counter)?;
-        push(self.dialled.session().await?, &spec)
+        let spec = spec(frame, &mut self.client.counter)?;
+        push(self.client.dialled.session().await?, &spec)
             .await
             .map_err(|error| format!("{frame}: {error:?}").into())
     }
@@ -147,7 +218,7 @@ impl Conn {
                 return Err("the client stays open, but should close".into());
             }
             // Calls that nobody answers would hold the closing up.
-            let session = self.dialled.session().await?;
+            let session = self.client.dialled.session().await?;
             if timeout(QUIET, session.close()).await.is_err() {
                 session.abort();
             }
@@ -162,7 +233,7 @@ impl Conn {
     /// The recorded program closed a client that would send heartbeats for ever.
     async fn stop(&mut self) -> Check {
         self.wire.settle().await?;
-        self.dialled.session().await?.close().await;
+        self.client.dialled.session().await?.close().await;
         self.ended = self.wire.rest().await?;
         Ok(())
     }
@@ -175,7 +246,7 @@ impl Conn {
         }
         let ended = self.wire.rest().await?;
         if ended && !self.ended && !self.server_closed {
-            let session = self.dialled.session().await?;
+            let session = self.client.dialled.session().await?;
             let why = session.close_reason().unwrap_or_default();
             return Err(format!("the client closed: {why}").into());
         }

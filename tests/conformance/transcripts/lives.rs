@@ -115,6 +115,53 @@ fn the_outcome_of_a_dial_is_judged() {
     assert!(text.contains("our server"), "{text}");
 }
 
+/// Row 19: the original blocks for ever.
+#[test]
+fn a_client_that_dials_again_authenticates_with_the_next_sequence_and_goes_on() {
+    let second = |event: Value| {
+        let mut event = event;
+        event["conn"] = 2.into();
+        event
+    };
+    let conversation = |seqs: [&str; 2]| {
+        let [auth, call] = seqs.map(str::to_owned);
+        let launch_again = RawFrame {
+            seq: auth.clone(),
+            ..launch("secret-1")
+        };
+        let verdict_again = RawFrame {
+            seq: auth,
+            ..verdict("")
+        };
+        let events = vec![
+            said("c2s", &launch("secret-1")),
+            said("s2c", &verdict("")),
+            said("c2s", &add("B")),
+            said("s2c", &RawFrame::reply("B", "6")),
+            closed("s2c"),
+            closed("c2s"),
+            second(said("c2s", &launch_again)),
+            second(said("s2c", &verdict_again)),
+            second(said("c2s", &add(&call))),
+            second(said("s2c", &RawFrame::reply(&call, "6"))),
+        ];
+        let result = json!({"call": "/math/add", "result": 6, "rerror": null,
+                            "reply_body_codec": 106, "reply_meta": []});
+        let results = json!([{"dial_rerror": null}, result, result]);
+        let client = "peer with redial times 3 and the auth plugin, right text";
+        conversation(client, results, events)
+    };
+    replay(&conversation(["C", "D"])).unwrap();
+    let miss = format!("{:?}", replay(&conversation(["A", "B"])).unwrap_err());
+    assert!(miss.contains("our client"), "{miss}");
+    // The original was seen to get no further than this.
+    for length in [6, 8] {
+        let mut cut = conversation(["C", "D"]);
+        cut["events"].as_array_mut().unwrap().truncate(length);
+        replay(&cut).unwrap();
+    }
+}
+
 #[test]
 fn heartbeats_of_any_rate_are_played() {
     for (rate, by) in [(3, "push"), (5, "call"), (60, "push")] {

@@ -171,8 +171,6 @@ fn what_is_not_built_is_left_out_and_the_unheard_of_is_tried() {
             "peer with session age 700ms",
         ),
         ("t_connection_age", "raw", "peer of an unheard of age"),
-        ("u_redial", "raw", "peer"),
-        ("u_redial_auth_deadlock", "raw", "peer"),
     ] {
         assert!(
             reason(name, proto, setup).is_some(),

@@ -34,7 +34,7 @@ struct Made<'a> {
 }
 
 /// The calls and pushes of one session so far, to tell which sequence texts were set by hand.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Counter(u64);
 
 impl Counter {

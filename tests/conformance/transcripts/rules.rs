@@ -40,12 +40,10 @@ pub(super) enum Side {
 }
 
 /// What tells in the setup of an end, or at the start of a name, that a feature takes part.
-const MISSING: [(&str, &[&str], &[&str]); 5] = [
+const MISSING: [(&str, &[&str], &[&str]); 3] = [
     ("the websocket", &["websocket", "ws plugin"], &["q_"]),
     ("the secure plugin", &["secure"], &["i_"]),
     ("the proxy plugin", &["proxy"], &["j_proxy"]),
-    ("the binder plugin", &["binder", "/bind/"], &["u_binder"]),
-    ("redialling", &["redial"], &["u_redial"]),
 ];
 
 /// Recordings of what is mended on purpose, with the row of what the original gets wrong; the tests
@@ -106,6 +104,8 @@ pub(super) fn options(setup: &str) -> Options {
         auth: word_behind("wants the text", setup),
         context_age: age(&["context age", "context_age"], setup),
         session_age: session_age(setup),
+        bind: has(&["/bind/"]),
+        redial: redial_times(setup),
         pong: has(&["pong plugin"]),
         ping: has(&["ping plugin"]).then(|| Beats {
             rate: number_behind("rate", setup).unwrap_or(3) as u64,
@@ -137,6 +137,17 @@ fn age(texts: &[&str], setup: &str) -> Duration {
         unit if unit.starts_with('s') => Duration::from_secs(number),
         _ => Duration::ZERO,
     }
+}
+
+/// How often a client dials again: without end, unless a number is said.
+fn redial_times(setup: &str) -> i32 {
+    let Some((_, behind)) = setup.split_once("redial") else {
+        return 0;
+    };
+    let number = |text: &str| text.contains(|c: char| c.is_ascii_digit());
+    let word = behind.split_whitespace().find(|word| number(word));
+    let times = word.and_then(|word| word.trim_end_matches([',', '.', ';']).parse().ok());
+    times.unwrap_or(-1)
 }
 
 /// The first word behind a text.

@@ -262,3 +262,43 @@ async fn one_that_too_many_have_overtaken_is_refused_and_the_session_lives() {
     assert!(error.rerror().unwrap().reason().contains("too late"));
     assert!(tapped.here.call::<String>("/work/echo", "x").await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_a_caller_has_left_reaches_the_handler() {
+    struct Left;
+    #[teleport::controller]
+    impl Left {
+        fn ms(&self, ctx: &mut teleport::CallCtx) -> u128 {
+            ctx.remaining().map_or(0, |left| left.as_millis())
+        }
+    }
+    let peer = || sealed().propagate(true);
+    let tapped = tapped_of(peer(), peer(), as_it_is).await;
+    tapped.server.route_call(Left).unwrap();
+    let call = tapped.here.call::<u128>("/left/ms", ());
+    let left = call.timeout(std::time::Duration::from_secs(5)).await;
+    assert_eq!(left.unwrap(), 5000);
+    assert_eq!(tapped.here.call::<u128>("/left/ms", ()).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_dials_again_has_new_keys() {
+    let server = sealed().build().unwrap();
+    let handled = Handled::default();
+    serve(&server, &handled);
+    let address = server.listen_on("127.0.0.1:0").await.unwrap();
+    let client = sealed().redial_times(-1).build().unwrap();
+    let session = client.dial(&address).await.unwrap();
+    assert!(session.call::<String>("/work/echo", "1").await.is_ok());
+    let mut events = session.events();
+    session.drop_connection("a test");
+    while !matches!(
+        events.recv().await.unwrap().kind,
+        teleport::session::SessionEventKind::Restored { .. }
+    ) {}
+    for n in 0..3 {
+        let reply = session.call::<String>("/work/echo", format!("{n}")).await;
+        assert_eq!(reply.unwrap(), n.to_string());
+    }
+    assert!(session.health());
+}

@@ -50,7 +50,7 @@ pub fn kind_of_arg(uri: &[u8]) -> Kind {
 /// What the route answers with.
 pub fn kind_of_result(uri: &[u8]) -> Kind {
     match route(uri).as_str() {
-        "/math/add" | "/test/sleep" | "/test/div" => Kind::Int,
+        "/math/add" | "/test/sleep" | "/test/div" | "/bind/divide" => Kind::Int,
         "/test/pb_add" => Kind::PbTest,
         "/test/bytes" => Kind::Bytes,
         "/test/echo" | "/test/fail" | "/test/boom" | "/test/meta_echo" | "/test/pipe_add"

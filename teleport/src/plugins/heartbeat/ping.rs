@@ -144,6 +144,9 @@ struct Beat {
 impl Beat {
     /// Sends one heartbeat, and draws the conclusions.
     async fn send(self, session: Session) {
+        if !session.is_connected() {
+            return;
+        }
         let nothing = || Raw(Bytes::new());
         if !self.by_call {
             // One that waits for room longer than this is overtaken by the next.
@@ -159,7 +162,7 @@ impl Beat {
             return;
         };
         if error.kind() == ErrorKind::Timeout && session.traffic().received == before {
-            session.abort_with(format!("no answer to a heartbeat came within {patience:?}"));
+            session.drop_connection(format!("no answer to a heartbeat came within {patience:?}"));
         } else if session.health() {
             tracing::debug!(remote = %session.remote_address(), %error, "a heartbeat failed");
         }

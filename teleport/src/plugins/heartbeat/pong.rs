@@ -187,7 +187,7 @@ impl Watch {
         let next = state.next;
         drop(state);
         for (session, rate) in gone {
-            session.abort_with(format!(
+            session.drop_connection(format!(
                 "no heartbeat, CALL or PUSH came or went for twice the rate of {rate:?}"
             ));
         }

@@ -291,17 +291,16 @@ impl Legacy {
     }
 
     fn read_body(&self, ctx: &mut ReadCtx, enforced: bool) -> Result<(), Rerror> {
+        if ctx.body().is_empty() {
+            // Not even padding: the original takes it for an empty body.
+            return match enforced {
+                true => Err(self.plain("the body is not encrypted")),
+                false => Ok(()),
+            };
+        }
         let codec = ctx.body_codec();
         let envelope = Envelope::unpack(&ctx.session().codecs(), codec, ctx.body())
             .map_err(|why| Rerror::bad_message(why.to_string()))?;
-        if envelope == Envelope::default() {
-            // The original takes it for an empty body.
-            if enforced {
-                return Err(self.plain("the body is not encrypted"));
-            }
-            ctx.set_body(codec, Bytes::new());
-            return Ok(());
-        }
         self.check_version(envelope.version.as_bytes())?;
         let body = self.decrypt(envelope.ciphertext.as_bytes())?;
         ctx.set_body(codec, body);

@@ -104,9 +104,11 @@ impl fmt::Debug for Key {
 ///   more than 8192 others have overtaken is refused with an error, and the session lives.
 ///
 /// Whoever stands between two peers can still hold messages back, let them overtake each other within
-/// that bound, and cut the line. They can also forge the notices by which an end tells another that
-/// it gave a call up, or that it goes away: those travel beside the messages. Somebody who learns the
-/// key can read what was recorded before. For more, put TLS underneath.
+/// that bound, and cut the line. They can also change what the framework itself says beside the
+/// messages: how much time a caller has left, that it gave a call up, that an end goes away, and which
+/// calls it then did not run. So a call that such an end leaves without a reply may have run, whatever
+/// [`may_retry`](crate::Error::may_retry) says. Somebody who learns the key can read what was recorded
+/// before. For more, put TLS underneath.
 ///
 /// Replies that the framework makes itself, as error 404 or 503, are sealed like any other. A plain
 /// reply, whatever it says, makes its call fail with this plugin's error, and closes the session.

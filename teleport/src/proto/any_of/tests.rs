@@ -136,6 +136,26 @@ fn bytes_of_nobody_are_refused_at_once() {
 }
 
 #[test]
+fn no_more_is_looked_at_than_the_beginning() {
+    let env = Env::default();
+    let frame = |blanks: usize| {
+        let payload = [vec![b' '; blanks], b"{}".to_vec()].concat();
+        let size = u32::try_from(payload.len() + 1).unwrap().to_be_bytes();
+        [&size[..], &[0], &payload].concat()
+    };
+    assert_eq!(JsonProto.recognise(&env, &frame(200)), Sniff::Yes);
+    for whole in [frame(300), frame(1 << 20)] {
+        assert_eq!(JsonProto.recognise(&env, &whole), Sniff::No);
+        let part = &whole[..270];
+        assert_eq!(JsonProto.recognise(&env, part), Sniff::No);
+    }
+    // Alone it is read however it begins.
+    let whole = frame(300);
+    let mut unpack = JsonProto.split().1;
+    assert!(unpack.unpack(&env, &whole, false).unwrap().is_some());
+}
+
+#[test]
 fn a_list_may_be_part_of_a_list() {
     let env = Env::default();
     let inner = AnyOf::new(JsonProto).or(PbProto);

@@ -48,10 +48,18 @@ impl Unpack for JsonUnpack {
     }
 }
 
+/// How many bytes of a payload are looked at to recognise it. It is done again whenever more has
+/// come, and must not cost more each time.
+const LOOKED_AT: usize = 256;
+
 /// Tells whether a payload, or what is there of it, is of this protocol.
 pub(in crate::proto) fn recognise_payload(payload: &[u8], whole: bool) -> Sniff {
-    let end = if whole { Sniff::No } else { Sniff::More };
-    let mut scanner = Scanner::new(payload);
+    let start = payload.get(..LOOKED_AT);
+    let end = match start {
+        None if !whole => Sniff::More,
+        _ => Sniff::No,
+    };
+    let mut scanner = Scanner::new(start.unwrap_or(payload));
     match scanner.peek() {
         None => return end,
         Some(b'{') => scanner.take(b'{'),

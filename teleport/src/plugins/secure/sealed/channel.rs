@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::window::{Seen, WINDOW, Window};
 use crate::Rerror;
-use crate::message::{Header, Meta, Mtype, Seq, Uri};
+use crate::message::{Header, Meta, Mtype, Seq, Uri, meta::REMAINING};
 
 /// The key of the only pair of metadata of a sealed message: the number of the message.
 pub(super) const NUMBER: &str = "X-Sealed";
@@ -274,11 +274,13 @@ fn split(uri: &[u8]) -> (&[u8], &[u8]) {
     uri.split_at(uri.iter().position(|b| *b == b'?').unwrap_or(uri.len()))
 }
 
-/// The number in the metadata of a sealed message, which has nothing else.
+/// The number in the metadata of a sealed message, which has nothing else but what the framework
+/// says behind all plugins of the time that is left.
 fn number_of(meta: &Meta) -> Option<u64> {
     let mut pairs = meta.iter();
     let (key, value) = pairs.next()?;
-    if key != NUMBER.as_bytes() || pairs.next().is_some() {
+    let is_known = |(key, _): (&[u8], _)| key == REMAINING.as_bytes();
+    if key != NUMBER.as_bytes() || !pairs.next().is_none_or(is_known) || pairs.next().is_some() {
         return None;
     }
     let number: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;

@@ -1,0 +1,669 @@
+//! Sessions that outlive their connections.
+//!
+//! Each connection has an [`Inner`] of its own, with its calls, its queue and its task; a late
+//! reply or a running handler of an old one can so never reach a new one. A session that dials
+//! again has a [`Line`] behind all of them: it knows how to dial, which connection is in use, and
+//! what the connections share: the name, the swap and the count of the sequence.
+//!
+//! A line has no task while its connection lives. When that is lost, or only to be used for what is
+//! under way, a task dials until there is another one, or gives up. Whoever finds the connection closed that its
+//! handle was made with asks the line for the one in use, or waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Session;
+use super::events::SessionEventKind;
+use super::inner::Inner;
+use super::redial::{Pauses, Redial};
+use super::unwritten::KeptPush;
+use crate::error::{Error, ErrorKind};
+use crate::peer::Shared;
+use crate::proto::Proto;
+use crate::socket::Connect;
+use crate::swap::Swap;
+use crate::{lock, read_lock, write_lock};
+
+/// A connection that the other end asked to replace must have lasted this long for the pauses to
+/// start again: one that asks at once would make a hot loop.
+const ORDERLY_AFTER: Duration = Duration::from_secs(1);
+
+pub(crate) struct Line {
+    pub(super) shared: Arc<Shared>,
+    /// The number of the first connection is that of the session.
+    number: OnceLock<u64>,
+    connector: Arc<dyn Connect>,
+    /// How long one attempt may take.
+    timeout: Duration,
+    proto: Arc<dyn Proto>,
+    policy: Redial,
+    pub(super) id: RwLock<Arc<str>>,
+    /// Held while the name, or the connection that the name stands for, changes.
+    pub(super) naming: Mutex<()>,
+    pub(super) swap: RwLock<Swap>,
+    /// The newest connection; none when the line has ended, so that nothing keeps itself alive.
+    newest: ArcSwapOption<Inner>,
+    state: Mutex<State>,
+    changed: Notify,
+    /// Ends the dialling.
+    stop: CancellationToken,
+    waiting: AtomicUsize,
+    waiting_bytes: AtomicUsize,
+    /// Counts the pushes that were queued, to keep their order.
+    kept: AtomicU64,
+    runtime: Handle,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The newest connection is in use.
+    Up,
+    /// None is in use, and a task dials.
+    Down,
+    /// It is about to end, for good.
+    Closing(EndedBy),
+    Ended,
+}
+
+/// Which task ends a line that closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndedBy {
+    /// That of the newest connection.
+    Connection,
+    /// The one that dials, for no connection is in use.
+    Dialling,
+}
+
+struct State {
+    phase: Phase,
+    pauses: Pauses,
+    attempts: u32,
+    up_since: Instant,
+    lost_at: Option<Instant>,
+    /// Why the last connection was lost, then why the line is over.
+    reason: Option<String>,
+    /// All connections that are not at their end.
+    alive: Vec<Weak<Inner>>,
+    /// Pushes that were queued on a lost connection, in their order; none was written whole.
+    unsent: BTreeMap<u64, KeptPush>,
+    /// Pushes that were reported as queued, and will not arrive; nobody was told yet.
+    pushes_lost: usize,
+}
+
+/// What a new connection takes over.
+pub(crate) struct Heritage {
+    pub(crate) counter: u64,
+    pub(crate) swap: Swap,
+    pub(crate) id: Arc<str>,
+}
+
+impl Line {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        connector: Arc<dyn Connect>,
+        timeout: Duration,
+        proto: Arc<dyn Proto>,
+        policy: Redial,
+    ) -> Arc<Self> {
+        let state = State {
+            phase: Phase::Up,
+            pauses: Pauses::new(&policy),
+            attempts: 0,
+            up_since: Instant::now(),
+            lost_at: None,
+            reason: None,
+            alive: Vec::new(),
+            unsent: BTreeMap::new(),
+            pushes_lost: 0,
+        };
+        Arc::new(Self {
+            shared,
+            number: OnceLock::new(),
+            connector,
+            timeout,
+            proto,
+            policy,
+            id: RwLock::default(),
+            naming: Mutex::new(()),
+            swap: RwLock::default(),
+            newest: ArcSwapOption::empty(),
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            stop: CancellationToken::new(),
+            waiting: AtomicUsize::new(0),
+            waiting_bytes: AtomicUsize::new(0),
+            kept: AtomicU64::new(0),
+            runtime: Handle::current(),
+        })
+    }
+
+    /// Takes the first connection, before it is read.
+    pub(super) fn begin(&self, first: &Arc<Inner>) {
+        let _ = self.number.set(first.number);
+        let mut state = lock(&self.state);
+        state.up_since = Instant::now();
+        state.alive.push(Arc::downgrade(first));
+        self.newest.store(Some(Arc::clone(first)));
+    }
+
+    /// What tells the session from all others of the process.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.number.get().copied()
+    }
+
+    /// The newest connection, unless the line has ended.
+    pub(super) fn newest(&self) -> Option<Arc<Inner>> {
+        self.newest.load_full()
+    }
+
+    /// The connection that calls and pushes are made on now.
+    pub(super) fn up(&self) -> Option<Arc<Inner>> {
+        self.newest().filter(|inner| inner.is_open())
+    }
+
+    /// Whether calls and pushes can be made, now or on the next connection.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(lock(&self.state).phase, Phase::Up | Phase::Down)
+    }
+
+    /// All connections that are not at their end.
+    pub(super) fn alive(&self) -> Vec<Arc<Inner>> {
+        let state = lock(&self.state);
+        state.alive.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// How many calls and pushes wait for a connection.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Why the line is closed.
+    pub(super) fn close_reason(&self) -> Option<String> {
+        let state = lock(&self.state);
+        let is_over = matches!(state.phase, Phase::Closing(_) | Phase::Ended);
+        state.reason.clone().filter(|_| is_over)
+    }
+
+    /// Waits until the line has ended.
+    pub(super) async fn ended(&self) {
+        self.until(|state| state.phase == Phase::Ended).await;
+    }
+
+    async fn until(&self, mut done: impl FnMut(&State) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if done(&lock(&self.state)) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits for a connection that calls and pushes can be made on.
+    pub(super) async fn ready(&self) -> Result<Session, Error> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !self.goes_on() {
+                return Err(self.closed_error());
+            }
+            if let Some(inner) = self.up() {
+                return Ok(Session(inner));
+            }
+            changed.await;
+        }
+    }
+
+    #[cold]
+    pub(super) fn closed_error(&self) -> Error {
+        let target = self.connector.target();
+        let why = self.close_reason();
+        let why = why.as_deref().unwrap_or("the session is closing");
+        Error::closed(format!("the session with {target} is closed: {why}")).not_run()
+    }
+
+    /// The place of a push among those that were queued.
+    pub(super) fn next_kept(&self) -> u64 {
+        self.kept.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Lets one more wait for a connection, with so many bytes, as long as what this returns
+    /// lives.
+    pub(super) fn admit(self: &Arc<Self>, bytes: usize) -> Result<Waits, Error> {
+        // Counted first, so that two cannot take the last place.
+        let waits = Waits::new(self, bytes);
+        let limit = self.shared.bounds().soft_queue;
+        let (count, sum) = (self.waiting(), self.waiting_bytes.load(Ordering::Relaxed));
+        // A single one may be as large as it likes.
+        if count > self.policy.max_waiting || (sum > limit && count > 1) {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!(
+                    "there is no connection with {}, and {} messages wait for the next already",
+                    self.connector.target(),
+                    count - 1
+                ),
+            ));
+        }
+        Ok(waits)
+    }
+
+    /// Notes that a connection is not to be used any more, though the session goes on, and dials
+    /// again if it was the one in use. Pushes that it will not write go out on the next one. One
+    /// that `has_failed` is at its end; else it lives until all is done that is under way on it.
+    pub(super) fn lost(self: &Arc<Self>, inner: &Inner, reason: &str, has_failed: bool) {
+        let unsent = inner.take_unwritten();
+        let mut is_told = false;
+        let resend = {
+            let mut state = lock(&self.state);
+            state
+                .unsent
+                .extend(unsent.into_iter().map(|kept| (kept.nth, kept)));
+            if state.phase == Phase::Up && self.is_newest(inner) {
+                state.phase = Phase::Down;
+                state.lost_at = Some(Instant::now());
+                state.reason = Some(reason.to_owned());
+                let uptime = state.up_since.elapsed();
+                if uptime >= self.policy.stable_after {
+                    state.start_again();
+                } else if !has_failed {
+                    state.attempts = 0;
+                    if uptime >= ORDERLY_AFTER {
+                        state.start_again();
+                    }
+                }
+                is_told = true;
+            }
+            // One that has a successor.
+            state.phase == Phase::Up && !state.unsent.is_empty()
+        };
+        if is_told {
+            tracing::info!(remote = %inner.remote, reason, "the connection is lost; dialling again");
+            self.tell(|| SessionEventKind::Lost {
+                reason: reason.to_owned(),
+            });
+            self.spawn_dialling();
+        }
+        if resend {
+            let line = Arc::clone(self);
+            let work = async move {
+                if let Some(inner) = line.up() {
+                    line.send_unsent(&inner).await;
+                }
+            };
+            self.shared.tasks().spawn_on(work, &self.runtime);
+        }
+    }
+
+    fn is_newest(&self, inner: &Inner) -> bool {
+        let newest = self.newest.load();
+        newest.as_ref().is_some_and(|n| n.number == inner.number)
+    }
+
+    /// Ends the line in good order.
+    pub(super) fn close(&self, reason: &str) {
+        if let Some(inner) = self.begin_end(reason) {
+            inner.begin_close_here(reason);
+        }
+    }
+
+    /// Ends the line and all its connections at once.
+    pub(super) fn abort(&self, reason: &str) {
+        self.begin_end(reason);
+        for inner in self.alive() {
+            inner.abort(reason);
+        }
+    }
+
+    /// No more connections from now on. Gives the one whose end is the line's.
+    fn begin_end(&self, reason: &str) -> Option<Arc<Inner>> {
+        let inner = {
+            let mut state = lock(&self.state);
+            let by = match state.phase {
+                Phase::Up => EndedBy::Connection,
+                Phase::Down => EndedBy::Dialling,
+                Phase::Closing(_) | Phase::Ended => return None,
+            };
+            state.phase = Phase::Closing(by);
+            state.reason = Some(reason.to_owned());
+            self.newest().filter(|_| by == EndedBy::Connection)
+        };
+        self.stop.cancel();
+        self.changed.notify_waiters();
+        inner
+    }
+
+    /// Whether the end of this connection is the end of the line. Asked by its task, which then
+    /// [`finish`](Self::finish)es the line.
+    pub(super) fn ends_with(&self, inner: &Inner) -> bool {
+        let state = lock(&self.state);
+        state.phase == Phase::Closing(EndedBy::Connection) && self.is_newest(inner)
+    }
+
+    /// The task of a connection is gone before its time, by a panic or with its runtime.
+    pub(super) fn task_gone(&self, inner: &Inner, reason: &str) {
+        let is_last = {
+            let state = lock(&self.state);
+            matches!(state.phase, Phase::Up | Phase::Closing(EndedBy::Connection))
+                && self.is_newest(inner)
+        };
+        if is_last {
+            self.end(reason);
+        }
+    }
+
+    /// A connection is at its end.
+    pub(super) fn connection_ended(&self, inner: &Inner) {
+        let mut state = lock(&self.state);
+        state
+            .alive
+            .retain(|other| other.upgrade().is_some_and(|o| o.number != inner.number));
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Runs the last hooks, once for all connections, and ends the line.
+    pub(super) async fn finish(&self, own: Option<&Inner>) {
+        let left = usize::from(own.is_some());
+        self.until(|state| state.alive.len() <= left).await;
+        if let Some(newest) = self.newest() {
+            {
+                let _naming = lock(&self.naming);
+                self.shared.hub().retire(&newest);
+            }
+            newest.run_last_hooks().await;
+        }
+        self.end("");
+    }
+
+    /// Ends the line, whoever still waits for something.
+    pub(super) fn end(&self, reason: &str) {
+        let (reason, pushes_lost) = {
+            let mut state = lock(&self.state);
+            if state.phase == Phase::Ended {
+                return;
+            }
+            if !matches!(state.phase, Phase::Closing(_)) {
+                state.reason = Some(reason.to_owned());
+            }
+            state.phase = Phase::Ended;
+            let unsent = std::mem::take(&mut state.unsent).len();
+            (
+                state.reason.clone().unwrap_or_default(),
+                state.pushes_lost + unsent,
+            )
+        };
+        if pushes_lost > 0 {
+            let target = self.connector.target();
+            tracing::warn!(to = %target, pushes_lost, "pushes were lost with their session");
+        }
+        self.stop.cancel();
+        self.tell(|| SessionEventKind::Closed {
+            reason,
+            pushes_lost,
+        });
+        {
+            let _naming = lock(&self.naming);
+            if let Some(newest) = self.newest.swap(None) {
+                self.shared.hub().retire(&newest);
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn tell(&self, make: impl FnOnce() -> SessionEventKind) {
+        if let Some(newest) = self.newest() {
+            self.shared.events().tell(|| (Session(newest), make()));
+        }
+    }
+
+    fn spawn_dialling(self: &Arc<Self>) {
+        // Dropped with its runtime, it ends the line.
+        let mut guard = EndsLine(Some(Arc::clone(self)));
+        let work = async move {
+            if let Some(line) = guard.0.clone() {
+                line.dial_again().await;
+            }
+            guard.0.take();
+        };
+        self.shared.tasks().spawn_on(work, &self.runtime);
+    }
+
+    /// Dials until there is another connection, or no sense in going on.
+    async fn dial_again(self: &Arc<Self>) {
+        let mut failed: Option<Error> = None;
+        loop {
+            if self.shared.is_closing() {
+                self.begin_end("the peer is closing");
+                return self.finish(None).await;
+            }
+            let Some((attempt, delay)) = self.next_attempt() else {
+                return self.give_up(failed.as_ref()).await;
+            };
+            self.tell(|| SessionEventKind::Redialling { attempt, delay });
+            let attempt = async {
+                tokio::time::sleep(delay).await;
+                self.open().await
+            };
+            let opened = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return self.finish(None).await,
+                opened = attempt => opened,
+            };
+            match opened {
+                Ok((inner, name)) => {
+                    self.send_unsent(&inner).await;
+                    if self.install(&inner) {
+                        if let Some(name) = name {
+                            inner.set_id(&name);
+                        }
+                        return;
+                    }
+                    let why = inner.close_reason().unwrap_or_default();
+                    failed = Some(Error::new(
+                        ErrorKind::Dial,
+                        format!("the new connection was lost at once: {why}"),
+                    ));
+                }
+                Err(error) => {
+                    let target = self.connector.target();
+                    tracing::debug!(to = %target, error = %error.chain(), "dialling again failed");
+                    if is_final(&error) {
+                        return self.give_up(Some(&error)).await;
+                    }
+                    failed = Some(error);
+                }
+            }
+        }
+    }
+
+    fn next_attempt(&self) -> Option<(u32, Duration)> {
+        let mut state = lock(&self.state);
+        if self.policy.is_over(state.attempts) {
+            return None;
+        }
+        state.attempts = state.attempts.saturating_add(1);
+        let delay = state.pauses.next(&self.policy);
+        Some((state.attempts, delay))
+    }
+
+    /// Opens a connection and has the plugins agree to it.
+    async fn open(self: &Arc<Self>) -> Result<(Arc<Inner>, Option<Arc<str>>), Error> {
+        let pre = self
+            .shared
+            .open_again(&*self.connector, self.timeout, &self.proto, self)
+            .await?;
+        Ok(pre.start_again(self))
+    }
+
+    /// What a new connection takes over from the one before.
+    pub(crate) fn heritage(&self) -> Heritage {
+        Heritage {
+            counter: self.newest().map_or(0, |newest| newest.counter()),
+            swap: read_lock(&self.swap).clone(),
+            id: Arc::clone(&read_lock(&self.id)),
+        }
+    }
+
+    /// Counts a connection that is about to be read.
+    pub(super) fn add(&self, inner: &Arc<Inner>) {
+        lock(&self.state).alive.push(Arc::downgrade(inner));
+    }
+
+    /// Takes over what plugins changed in the swap that the new connection was given.
+    pub(super) fn merge_swap(&self, given: &Swap, now: &Swap) {
+        write_lock(&self.swap).take_changes(given, now);
+    }
+
+    /// Takes a connection into use. Tells whether it can be.
+    fn install(self: &Arc<Self>, inner: &Arc<Inner>) -> bool {
+        let (attempts, outage) = {
+            let _naming = lock(&self.naming);
+            let mut state = lock(&self.state);
+            if matches!(state.phase, Phase::Closing(_) | Phase::Ended) {
+                drop(state);
+                inner.abort("the session is closed");
+                // The next look at `stop` ends it.
+                return false;
+            }
+            if !inner.is_open() {
+                return false;
+            }
+            if let Some(before) = self.newest() {
+                inner.carry_on(&before);
+                self.shared.hub().replace(&before, inner);
+            }
+            self.newest.store(Some(Arc::clone(inner)));
+            state.phase = Phase::Up;
+            state.up_since = Instant::now();
+            let outage = state.lost_at.take().map(|at| at.elapsed());
+            (state.attempts, outage.unwrap_or_default())
+        };
+        self.changed.notify_waiters();
+        tracing::info!(remote = %inner.remote, attempts, ?outage, "the session goes on");
+        self.tell(|| SessionEventKind::Restored { attempts, outage });
+        true
+    }
+
+    /// Sends the pushes that a lost connection left, in their order.
+    async fn send_unsent(self: &Arc<Self>, inner: &Arc<Inner>) {
+        let session = Session(Arc::clone(inner));
+        loop {
+            let Some((nth, kept)) = lock(&self.state).unsent.pop_first() else {
+                return;
+            };
+            match kept.send_on(&session).await {
+                Ok(()) => {}
+                Err(error) if error.is_not_run() && error.is_closed() => {
+                    lock(&self.state).unsent.insert(nth, kept);
+                    return;
+                }
+                Err(error) => {
+                    lock(&self.state).pushes_lost += 1;
+                    let (remote, error) = (&inner.remote, error.chain());
+                    tracing::warn!(%remote, error, "a push of the lost connection was not sent");
+                }
+            }
+        }
+    }
+
+    /// No more attempts.
+    async fn give_up(&self, error: Option<&Error>) {
+        {
+            let mut state = lock(&self.state);
+            if state.phase == Phase::Down {
+                state.phase = Phase::Closing(EndedBy::Dialling);
+                let lost = state.reason.take().unwrap_or_default();
+                let why = match (error, state.attempts) {
+                    (None, _) => "no attempt is left".to_owned(),
+                    (Some(error), attempts) => {
+                        format!("attempt {attempts} failed: {}", error.chain())
+                    }
+                };
+                state.reason = Some(format!("{lost}; dialling again was given up: {why}"));
+            }
+        }
+        self.changed.notify_waiters();
+        let reason = self.close_reason().unwrap_or_default();
+        tracing::warn!(to = %self.connector.target(), reason, "session is closed");
+        self.finish(None).await;
+    }
+}
+
+impl State {
+    /// The count and the pauses start again.
+    fn start_again(&mut self) {
+        self.attempts = 0;
+        self.pauses.reset();
+    }
+}
+
+/// Whether another attempt would end the same way: a plugin, or the other end by way of one, says
+/// that this peer may not come in. Codes 400 to 499 say so, but for those that speak of the time.
+fn is_final(error: &Error) -> bool {
+    const REQUEST_TIMEOUT: i32 = 408;
+    const TOO_EARLY: i32 = 425;
+    const TOO_MANY: i32 = 429;
+    let code = error.rerror().map(crate::Rerror::code);
+    error.kind() == ErrorKind::Refused
+        && code.is_some_and(|code| {
+            (400..500).contains(&code) && ![REQUEST_TIMEOUT, TOO_EARLY, TOO_MANY].contains(&code)
+        })
+}
+
+/// Ends a line whose task is gone.
+struct EndsLine(Option<Arc<Line>>);
+
+impl Drop for EndsLine {
+    fn drop(&mut self) {
+        if let Some(line) = self.0.take() {
+            line.end("the task that dialled again ended early");
+        }
+    }
+}
+
+/// A call or push that waits for a connection.
+pub(super) struct Waits {
+    line: Arc<Line>,
+    bytes: usize,
+}
+
+impl Waits {
+    fn new(line: &Arc<Line>, bytes: usize) -> Self {
+        line.waiting.fetch_add(1, Ordering::Relaxed);
+        line.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self {
+            line: Arc::clone(line),
+            bytes,
+        }
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.line.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.line
+            .waiting_bytes
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line")
+            .field("target", &self.connector.target())
+            .field("phase", &lock(&self.state).phase)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,374 @@
+//! The side that dials.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
+use tokio_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{
+    self, ClientConfig, DigitallySignedStruct, ProtocolVersion, SignatureScheme,
+};
+use tokio_rustls::{TlsConnector, client};
+
+use super::TlsInfo;
+use super::failure;
+use super::pem::{Identity, Pem, roots};
+use super::provider;
+use super::server::unusable;
+use super::stream::TlsConn;
+use super::watched::Watched;
+use crate::error::Error;
+use crate::socket::stream::Stream;
+
+/// How long to wait for what a server says to this side's certificate. Most say something at once;
+/// for those that do not, nothing is lost but the better error.
+const VERDICT: Duration = Duration::from_secs(1);
+
+/// What a side that dials encrypts with. A cheap handle: clones are the same one.
+#[derive(Clone)]
+pub struct TlsClient(Arc<Inner>);
+
+struct Inner {
+    /// What it was built from, unless that was a ready configuration.
+    source: Option<TlsClientBuilder>,
+    server_name: Option<String>,
+    config: ArcSwap<ClientConfig>,
+}
+
+impl TlsClient {
+    /// Starts the building of one.
+    pub fn builder() -> TlsClientBuilder {
+        TlsClientBuilder::default()
+    }
+
+    /// Takes a configuration of [`rustls`] as it is.
+    #[must_use]
+    pub fn from_config(config: &ClientConfig) -> Self {
+        Self(Arc::new(Inner {
+            source: None,
+            server_name: None,
+            config: ArcSwap::from_pointee(noticing(config.clone())),
+        }))
+    }
+
+    /// Reads the files again. Connections from now on are made by what is in them; those that are
+    /// there go on. Reads files, and blocks for as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) when a file is missing, broken or does not fit, naming
+    /// it; then all goes on as it was. Also when this was made without files.
+    pub fn reload(&self) -> Result<(), Error> {
+        let Some(source) = self.0.source.as_ref().filter(|source| source.has_files()) else {
+            return Err(Error::config(
+                "this TlsClient was made without files, so there is nothing to read again",
+            ));
+        };
+        self.0.config.store(Arc::new(noticing(source.read()?)));
+        Ok(())
+    }
+
+    /// Encrypts a stream that this side opened to `host`, which is the name that the certificate
+    /// has to be for, unless the builder was given another.
+    ///
+    /// # Errors
+    ///
+    /// When the other side does not speak TLS, its certificate is not good, or it does not take
+    /// this side's. The stream is closed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the stream. It has no limit in time: set one.
+    pub async fn connect<S>(&self, stream: S, host: &str) -> io::Result<Stream>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let name = self.0.server_name.as_deref().unwrap_or(host);
+        let server = server_name(name)?;
+        let connector = TlsConnector::from(self.0.config.load_full());
+        let stream = Watched::new(Stream::new(stream));
+        let connecting = connector.connect(server, stream).into_fallible();
+        let (connected, was_asked) = notice(Box::pin(connecting)).await;
+        let mut tls = match connected {
+            Ok(tls) => tls,
+            Err((error, stream)) => {
+                let error = failure::of_client(error, stream.first());
+                stream.end().await;
+                return Err(error);
+            }
+        };
+        if was_asked && tls.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
+            verdict(&mut tls)
+                .await
+                .map_err(|error| failure::of_client(error, &[]))?;
+        }
+        let info = TlsInfo::of(tls.get_ref().1, Some(name));
+        Ok(Stream::tls(TlsConn::new(tls.into(), info)))
+    }
+}
+
+impl fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsClient")
+            .field("server_name", &self.0.server_name)
+            .finish_non_exhaustive()
+    }
+}
+
+fn server_name(name: &str) -> io::Result<ServerName<'static>> {
+    let wrong = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
+    if name.is_empty() {
+        return Err(wrong(
+            "the address has no host for the certificate to be for; name one with `server_name` \
+             of the TlsClient"
+                .to_owned(),
+        ));
+    }
+    // A zone is of this machine alone.
+    let bare = name.split_once('%').map_or(name, |(bare, _)| bare);
+    ServerName::try_from(bare.to_owned()).map_err(|_| {
+        wrong(format!(
+            "{name:?} is no name that a certificate can be for; write a host name or an address"
+        ))
+    })
+}
+
+/// Reads until the server has said something: by TLS 1.3 it looks at a client's certificate when
+/// the client is done already.
+async fn verdict(tls: &mut client::TlsStream<Watched>) -> io::Result<()> {
+    let (stream, state) = tls.get_mut();
+    let mut buf = [0; 4096];
+    let Ok(read) = tokio::time::timeout(VERDICT, stream.read(&mut buf)).await else {
+        return Ok(());
+    };
+    let mut rest = buf.get(..read?).unwrap_or_default();
+    if rest.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    while !rest.is_empty() {
+        state.read_tls(&mut rest)?;
+        state
+            .process_new_packets()
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+    }
+    Ok(())
+}
+
+thread_local! {
+    /// Whether a server asked for a certificate, in the handshake that runs on this thread.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a handshake, and tells whether the server asked for a certificate.
+async fn notice<F: Future + Unpin>(mut handshake: F) -> (F::Output, bool) {
+    let mut was_asked = false;
+    let output = poll_fn(|cx| {
+        ASKED.set(false);
+        let polled = Pin::new(&mut handshake).poll(cx);
+        was_asked |= ASKED.take();
+        polled
+    })
+    .await;
+    (output, was_asked)
+}
+
+/// Answers for another, and leaves a note that it was asked.
+#[derive(Debug)]
+struct Noticing(Arc<dyn ResolvesClientCert>);
+
+impl ResolvesClientCert for Noticing {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        ASKED.set(true);
+        self.0.resolve(hints, schemes)
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        self.0.only_raw_public_keys()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.0.has_certs()
+    }
+}
+
+fn noticing(mut config: ClientConfig) -> ClientConfig {
+    let resolver = Arc::clone(&config.client_auth_cert_resolver);
+    config.client_auth_cert_resolver = Arc::new(Noticing(resolver));
+    config
+}
+
+/// Builds a [`TlsClient`].
+#[derive(Clone, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct TlsClientBuilder {
+    ca: Vec<Pem>,
+    identity: Option<Identity>,
+    server_name: Option<String>,
+    trusts_everybody: bool,
+}
+
+impl TlsClientBuilder {
+    /// Trusts servers with a certificate of an authority in this PEM file. May be repeated. Those
+    /// that a system trusts are in a file too, such as `/etc/ssl/certs/ca-certificates.crt`.
+    pub fn ca_file(mut self, authority: impl AsRef<Path>) -> Self {
+        self.ca.push(Pem::file(authority));
+        self
+    }
+
+    /// Trusts servers with a certificate of an authority in this PEM text. May be repeated.
+    pub fn ca_pem(mut self, authority: impl AsRef<[u8]>) -> Self {
+        self.ca.push(Pem::text(authority));
+        self
+    }
+
+    /// Names the PEM files of this side's certificate, with the chain behind it, and of its key,
+    /// for servers that ask for one.
+    pub fn identity_files(mut self, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
+        self.identity = Some(Identity {
+            certificate: Pem::file(certificate),
+            key: Pem::file(key),
+        });
+        self
+    }
+
+    /// Takes this side's certificate, with the chain behind it, and its key as PEM text, for
+    /// servers that ask for one.
+    pub fn identity_pem(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
+        self.identity = Some(Identity {
+            certificate: Pem::text(certificate),
+            key: Pem::text(key),
+        });
+        self
+    }
+
+    /// Sets the name that the server's certificate has to be for. Default: the host that is
+    /// dialled. A unix socket has none.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Takes whatever certificate a server shows. The connection is encrypted, and nobody knows to
+    /// whom: whoever is between the two ends can read and change all of it. For trying things out.
+    pub fn danger_accept_any_certificate_from_anyone(mut self) -> Self {
+        self.trusts_everybody = true;
+        self
+    }
+
+    /// Builds it.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) when something is missing, broken or does not fit,
+    /// naming the file and what to write.
+    pub fn build(self) -> Result<TlsClient, Error> {
+        if let Some(name) = &self.server_name {
+            server_name(name).map_err(|e| Error::config(e.to_string()))?;
+        }
+        let config = noticing(self.read()?);
+        Ok(TlsClient(Arc::new(Inner {
+            config: ArcSwap::from_pointee(config),
+            server_name: self.server_name.clone(),
+            source: Some(self),
+        })))
+    }
+
+    fn has_files(&self) -> bool {
+        self.identity.as_ref().is_some_and(Identity::is_files) || self.ca.iter().any(Pem::is_file)
+    }
+
+    fn read(&self) -> Result<ClientConfig, Error> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier()?);
+        let Some(identity) = &self.identity else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let (chain, key) = identity.read()?;
+        builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|e| identity.refused(e))
+    }
+
+    fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+        if self.trusts_everybody {
+            return Ok(Arc::new(Anyone));
+        }
+        if self.ca.is_empty() {
+            return Err(Error::config(
+                "a TlsClient needs an authority to verify servers by; name its file with ca_file, \
+                 /etc/ssl/certs/ca-certificates.crt for instance for those that the system trusts",
+            ));
+        }
+        let roots = Arc::new(roots(&self.ca)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
+        Ok(verifier.map_err(|e| Error::config("the authorities cannot be used").with_source(e))?)
+    }
+}
+
+impl fmt::Debug for TlsClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsClientBuilder")
+            .field("server_name", &self.server_name)
+            .field("trusts_everybody", &self.trusts_everybody)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes every certificate; that its key is at hand is still verified.
+#[derive(Debug)]
+struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = provider().signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, &algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = provider().signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
