@@ -1,6 +1,7 @@
 //! The golden vectors: what the original reads and writes, and what a good peer does where the
 //! original is wrong.
 
+mod ages;
 mod args;
 mod codec;
 mod decode;

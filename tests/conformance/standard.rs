@@ -377,13 +377,45 @@ fn unknown_handlers_stand_in_place_of_the_routes() {
 }
 
 #[test]
+fn the_program_minds_ages_on_either_end() {
+    let long = json!({"uri": "/test/sleep", "arg": 60_000});
+    let echo = json!({"uri": "/test/echo", "arg": "x"});
+    let mut server = Program::start(&["--context-age", "1.5s"]);
+    let address = server.line();
+    let mut patient = Program::start(&["dial", &address]);
+    let error = patient.call(&long);
+    assert_eq!(error["error"]["code"], 408, "{error}");
+    let reason = error["error"]["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("1.5s"), "{error}");
+    assert_eq!(patient.call(&echo), json!({"result": "x"}));
+
+    let mut server = Program::start(&[]);
+    let address = server.line();
+    let mut hasty = Program::start(&["--context-age", "1500ms", "dial", &address]);
+    let error = hasty.call(&long);
+    assert_eq!(error["error"]["code"], 408, "{error}");
+    assert_eq!(hasty.call(&echo), json!({"result": "x"}));
+
+    let mut ageing = Program::start(&["--session-age", "100ms", "dial", &address]);
+    let error = ageing.call(&long);
+    assert_eq!(error["error"]["code"], 102, "{error}");
+    let mut server = Program::start(&["--session-age", "100ms"]);
+    let mut client = Program::start(&["dial", &server.line()]);
+    let brief = json!({"uri": "/test/sleep", "arg": 300});
+    assert_eq!(client.call(&brief), json!({"result": 300}));
+    assert_eq!(client.call(&brief)["error"]["code"], 102);
+    for wrong in ["200", "soon", "-1s", "1.2.3s", "9e9s"] {
+        let output = program(&["--context-age", wrong]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+    }
+}
+
+#[test]
 fn what_is_not_built_is_refused() {
     let refused = |args: &[&str]| -> Output { program(args).output().unwrap() };
     for args in [
         &["--ws", "/ws", "--sub", "json"][..],
         &["--sub", "pb"],
-        &["--context-age", "200ms"],
-        &["--session-age", "700ms"],
         &["--secure", "cipherkey1234567"],
         &["--proxy", "127.0.0.1:1"],
         &["dial", "127.0.0.1:1", "--proxy", "127.0.0.1:2"],

@@ -7,6 +7,7 @@ use teleport_tests::frames::{RawFrame, read_frame};
 use teleport_tests::logs::capture;
 use teleport_tests::pair::{Pair, bare, settle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 const AGE: Duration = Duration::from_millis(700);
@@ -205,4 +206,38 @@ async fn a_handler_past_the_age_of_its_session_cannot_call_back() {
     assert_eq!(told, "Closed");
     settle().await;
     pair.here.closed().await;
+}
+
+#[tokio::test]
+async fn a_session_that_dials_again_is_young_again() {
+    struct Accepts(mpsc::UnboundedSender<()>);
+
+    #[plugin]
+    impl Plugin for Accepts {
+        fn name(&self) -> &str {
+            "accepts"
+        }
+
+        fn post_accept(&self, _: &mut PreSession) -> Result<(), Rerror> {
+            let _ = self.0.send(());
+            Ok(())
+        }
+    }
+
+    let (sender, mut accepted) = mpsc::unbounded_channel();
+    let server = Peer::builder().plugin(Accepts(sender)).build().unwrap();
+    server.route_call(Work).unwrap();
+    let address = server.listen_on("127.0.0.1:0").await.unwrap();
+    let client = Peer::builder()
+        .default_session_age(Duration::from_millis(20))
+        .redial_times(-1)
+        .redial_interval(Duration::from_millis(1))
+        .build()
+        .unwrap();
+    let session = client.dial(&address).await.unwrap();
+    for _ in 0..4 {
+        accepted.recv().await.unwrap();
+    }
+    assert!(session.health());
+    session.close().await;
 }

@@ -38,6 +38,10 @@ pub struct Options {
     pub limit: Option<usize>,
     /// The text that the server wants before anything else, and the client says.
     pub auth: Option<String>,
+    /// The age of contexts; zero: none.
+    pub context_age: Duration,
+    /// The age of sessions; zero: none.
+    pub session_age: Duration,
     /// The route whose parameters are checked, in addition.
     pub bind: bool,
     /// Answer heartbeats.
@@ -144,7 +148,9 @@ pub fn client(
 fn builder(options: &Options) -> PeerBuilder {
     let mut builder = Peer::builder()
         .proto(options.proto.proto())
-        .redial_times(options.redial);
+        .redial_times(options.redial)
+        .default_context_age(options.context_age)
+        .default_session_age(options.session_age);
     if let Some(limit) = options.limit {
         builder = builder.message_limit(limit);
     }

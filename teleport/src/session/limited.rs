@@ -36,6 +36,7 @@ pub(super) fn is_limited(inner: &Inner, head: &Head<'_>) -> bool {
 
 /// The life of a message that needs one. Without `limits` its route is not known yet, and `may`
 /// says whether it may have an age.
+#[cold]
 pub(super) fn life(
     inner: &Inner,
     head: &Head<'_>,

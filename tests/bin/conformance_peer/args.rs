@@ -6,6 +6,8 @@
     reason = "these are help texts of the command line"
 )]
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand, ValueEnum};
 use teleport_tests::standard::{Options, spoken::Spoken};
 
@@ -81,13 +83,13 @@ pub(crate) struct Features {
     #[arg(long, global = true)]
     ignore_case: bool,
 
-    /// The longest life of a call, such as 200ms (not built yet)
-    #[arg(long, value_name = "TIME", global = true)]
-    context_age: Option<String>,
+    /// The longest life of a call, such as 200ms
+    #[arg(long, value_name = "TIME", value_parser = time, global = true)]
+    context_age: Option<Duration>,
 
-    /// The longest life of a connection, such as 700ms (not built yet)
-    #[arg(long, value_name = "TIME", global = true)]
-    session_age: Option<String>,
+    /// The longest life of a connection, such as 700ms
+    #[arg(long, value_name = "TIME", value_parser = time, global = true)]
+    session_age: Option<Duration>,
 
     /// The largest message in bytes
     #[arg(long, value_name = "BYTES", global = true)]
@@ -140,8 +142,6 @@ impl Features {
         let asked = [
             ("--ws", self.ws.is_some()),
             ("--sub", self.sub.is_some()),
-            ("--context-age", self.context_age.is_some()),
-            ("--session-age", self.session_age.is_some()),
             ("--secure", self.secure.is_some()),
             ("--proxy", self.proxy.is_some()),
         ];
@@ -168,10 +168,28 @@ impl Features {
             ignore_case: self.ignore_case,
             limit: self.limit,
             auth: self.auth.clone(),
+            context_age: self.context_age.unwrap_or_default(),
+            session_age: self.session_age.unwrap_or_default(),
             bind: self.bind,
             redial: self.redial,
             pong: self.pong,
             ping: None,
         }
     }
+}
+
+/// Reads `200ms`, `1.5s` or `2m`.
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong =
+        || format!("{text:?} is no time; write a number with a unit, such as 200ms or 1.5s");
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let (number, unit) = text.split_at(end.ok_or_else(wrong)?);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "ms" => number / 1e3,
+        "s" => number,
+        "m" | "min" => number * 60.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
 }

@@ -164,7 +164,13 @@ fn what_is_not_built_is_left_out_and_the_unheard_of_is_tried() {
     for (name, proto, setup) in [
         ("x", "ws_json", "peer"),
         ("x", "ws_pb", "peer"),
-        ("x", "raw", "peer with default context age 200ms"),
+        ("s_context_age_server", "raw", "peer with context age 200ms"),
+        (
+            "t_connection_age_pending",
+            "raw",
+            "peer with session age 700ms",
+        ),
+        ("t_connection_age", "raw", "peer of an unheard of age"),
     ] {
         assert!(
             reason(name, proto, setup).is_some(),
@@ -179,6 +185,7 @@ fn what_is_not_built_is_left_out_and_the_unheard_of_is_tried() {
         ("u_own_seq", "plain peer"),
         ("g_auth_reject_bypass", "peer with the auth plugin"),
         ("h_heartbeat_call", "peer with the ping plugin"),
+        ("t_connection_age", "peer with default session age 700ms"),
     ] {
         assert_eq!(reason(name, "raw", setup), None);
     }
@@ -186,6 +193,16 @@ fn what_is_not_built_is_left_out_and_the_unheard_of_is_tried() {
         rules::options("peer, message size limit 1000 bytes").limit,
         Some(1000)
     );
+    for (setup, context, session) in [
+        ("peer with default context age 200ms", 200, 0),
+        ("peer with connection age of 700 ms", 0, 700),
+        ("peer, session age: 2s, context age: 1 s", 1000, 2000),
+        ("peer of some age", 0, 0),
+    ] {
+        let options = rules::options(setup);
+        assert_eq!(options.context_age.as_millis(), context, "{setup}");
+        assert_eq!(options.session_age.as_millis(), session, "{setup}");
+    }
 }
 
 /// A conversation in json whose client writes a body as the original does: with `"` escaped, and

@@ -17,6 +17,8 @@
 //!
 //! Addresses vary too, but no route that is built answers with one.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use teleport::codec::{BodyRef, Codecs, FromBody};
 use teleport::message::{Mtype, Uri};
@@ -38,15 +40,18 @@ pub(super) enum Side {
 }
 
 /// What tells in the setup of an end, or at the start of a name, that a feature takes part.
-const MISSING: [(&str, &[&str], &[&str]); 4] = [
+const MISSING: [(&str, &[&str], &[&str]); 3] = [
     ("the websocket", &["websocket", "ws plugin"], &["q_"]),
     ("the secure plugin", &["secure"], &["i_"]),
     ("the proxy plugin", &["proxy"], &["j_proxy"]),
-    (
-        "the age of contexts and sessions",
-        &["context age", "session age", "connection age", "age of"],
-        &["s_context_age", "t_connection_age"],
-    ),
+];
+
+/// Recordings of what is mended on purpose, with the row of what the original gets wrong; the tests
+/// in `ages` hold the mended behaviour up.
+const MENDED: [(&str, &str); 3] = [
+    ("s_context_age_server", "row 13: the caller is answered 408"),
+    ("s_context_age_client", "row 14: the call fails with 408"),
+    ("t_connection_age_pending", "row 15: the reply is written"),
 ];
 
 /// Why a transcript cannot be played yet; `None` when it can, also when its setup is unheard of.
@@ -58,6 +63,12 @@ pub(super) fn not_built(transcript: &Value) -> Option<String> {
     }
     let setups = field("server_setup") + "\n" + &field("client_setup");
     let name = field("name");
+    if let Some((_, row)) = MENDED.iter().find(|(start, _)| name.starts_with(start)) {
+        return Some(format!("mended on purpose, {row}: see the tests of `ages`"));
+    }
+    if name.starts_with("t_connection_age") && session_age(&setups).is_zero() {
+        return Some("how old a connection may get is not said in a way that is known".to_owned());
+    }
     let missing = MISSING.iter().find(|(_, marks, names)| {
         marks.iter().any(|mark| setups.contains(mark))
             || names.iter().any(|start| name.starts_with(start))
@@ -91,6 +102,8 @@ pub(super) fn options(setup: &str) -> Options {
         ignore_case: has(&["ignorecase", "ignore-case", "ignore case"]),
         limit: number_behind("limit", setup),
         auth: word_behind("wants the text", setup),
+        context_age: age(&["context age", "context_age"], setup),
+        session_age: session_age(setup),
         bind: has(&["/bind/"]),
         redial: redial_times(setup),
         pong: has(&["pong plugin"]),
@@ -98,6 +111,31 @@ pub(super) fn options(setup: &str) -> Options {
             rate: number_behind("rate", setup).unwrap_or(3) as u64,
             by_call: !has(&["mode push", "by push"]),
         }),
+    }
+}
+
+fn session_age(setup: &str) -> Duration {
+    let names = ["session age", "session_age", "connection age", "sessionage"];
+    age(&names, setup)
+}
+
+/// The time behind any of these texts, in milliseconds or seconds; zero without one.
+fn age(texts: &[&str], setup: &str) -> Duration {
+    let behind = |text: &&str| setup.split_once(text).map(|(_, rest)| rest);
+    let Some(rest) = texts.iter().find_map(behind) else {
+        return Duration::ZERO;
+    };
+    let from = rest.find(|c: char| c.is_ascii_digit());
+    let digits = from.map_or("", |from| &rest[from..]);
+    let to = digits.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = digits.split_at(to.unwrap_or(digits.len()));
+    let number = number.parse().unwrap_or(0);
+    match unit.trim_start() {
+        unit if unit.starts_with("ms") || unit.starts_with("milli") => {
+            Duration::from_millis(number)
+        }
+        unit if unit.starts_with('s') => Duration::from_secs(number),
+        _ => Duration::ZERO,
     }
 }
 
