@@ -50,3 +50,13 @@ struct OverloadDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/plugins.md")]
 struct PluginsDoctests;
+
+/// What the page on encryption shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/secure.md")]
+struct SecureDoctests;
+
+/// What the page on forwarding shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/proxy.md")]
+struct ProxyDoctests;
