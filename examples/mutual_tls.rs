@@ -30,6 +30,10 @@ struct Known(HashSet<Vec<u8>>);
 
 #[plugin]
 impl Plugin for Known {
+    fn name(&self) -> &str {
+        "known"
+    }
+
     async fn post_accept(&self, session: &mut PreSession) -> Result<(), Rerror> {
         let shown = session
             .tls()
