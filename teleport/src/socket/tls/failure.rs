@@ -39,6 +39,10 @@ pub(super) fn of_client(error: io::Error, first: &[u8]) -> io::Error {
         Why::Ended => "the other side closed the connection in the TLS handshake; does this port \
                        speak TLS?"
             .to_owned(),
+        // What a port without TLS answers a greeting with, ours among them.
+        Why::Tls(rustls::Error::AlertReceived(AlertDescription::UnexpectedMessage)) => {
+            "the other side did not expect a TLS handshake; does this port speak TLS?".to_owned()
+        }
         Why::Tls(tls) => explained(tls),
         Why::Io => "the connection broke in the TLS handshake".to_owned(),
     };
