@@ -30,3 +30,13 @@ struct BinderDoctests;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/protocols.md")]
 struct ProtocolsDoctests;
+
+/// What the page on encryption shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/secure.md")]
+struct SecureDoctests;
+
+/// What the page on forwarding shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/proxy.md")]
+struct ProxyDoctests;

@@ -24,10 +24,11 @@ use teleport::plugins::{auth, heartbeat};
 use teleport_tests::standard::Note;
 use teleport_tests::standard::call::{Kind, kind_of_arg};
 use teleport_tests::standard::spoken::Spoken;
-use teleport_tests::standard::{Beats, Options};
+use teleport_tests::standard::{Beats, Options, secure};
 use teleport_tests::vectors::{Check, Miss, same};
 
 use super::script::{End, Frame, Script, What};
+use super::secret;
 
 /// How a transcript is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +39,8 @@ pub(super) enum Side {
 }
 
 /// What tells in the setup of an end, or at the start of a name, that a feature takes part.
-const MISSING: [(&str, &[&str], &[&str]); 4] = [
+const MISSING: [(&str, &[&str], &[&str]); 3] = [
     ("the websocket", &["websocket", "ws plugin"], &["q_"]),
-    ("the secure plugin", &["secure"], &["i_"]),
     ("the proxy plugin", &["proxy"], &["j_proxy"]),
     (
         "the age of contexts and sessions",
@@ -92,6 +92,8 @@ pub(super) fn options(setup: &str) -> Options {
         limit: number_behind("limit", setup),
         auth: word_behind("wants the text", setup),
         bind: has(&["/bind/"]),
+        // The key is taken from the setup as it is written.
+        secure: None,
         redial: redial_times(setup),
         pong: has(&["pong plugin"]),
         ping: has(&["ping plugin"]).then(|| Beats {
@@ -188,6 +190,7 @@ pub(super) fn notes_due(script: &Script, of: End, options: &Options) -> Vec<Note
         _ => None,
     });
     frames
+        .map(|frame| secret::opened(frame, options.secure.as_deref()))
         .filter_map(|frame| {
             let uri = Uri::new(&frame.uri);
             let path = match options.ignore_case {
@@ -207,6 +210,10 @@ pub(super) fn notes_due(script: &Script, of: End, options: &Options) -> Vec<Note
                 String::from_body(&Codecs::default(), frame.body_codec, body)
                     .ok()?
                     .into()
+            } else if path == "/sec_push/note" && options.secure.is_some() {
+                let body = BodyRef::new(&frame.body);
+                let pair = FromBody::from_body(&Codecs::default(), frame.body_codec, body);
+                secure::noted(&pair.ok()?, uri.raw_query()).into()
             } else {
                 return None;
             };
