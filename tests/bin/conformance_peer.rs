@@ -29,7 +29,7 @@ const LAST_PUSHES: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some(refusal) = args.features.refusal() {
+    if let Some(refusal) = args.refusal() {
         // Exit code 2, as for every mistake on the command line.
         Args::command()
             .error(ErrorKind::InvalidValue, refusal)

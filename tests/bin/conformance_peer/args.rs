@@ -134,9 +134,18 @@ enum SubName {
     Pb,
 }
 
-impl Features {
+impl Args {
     /// Why the program cannot do what it is told; `None` when it can.
     pub(crate) fn refusal(&self) -> Option<String> {
+        if self.command.is_some() && self.features.proxy.is_some() {
+            return Some("a client forwards nothing; leave --proxy out".to_owned());
+        }
+        self.features.refusal()
+    }
+}
+
+impl Features {
+    fn refusal(&self) -> Option<String> {
         let asked = [
             ("--ws", self.ws.is_some()),
             ("--sub", self.sub.is_some()),
