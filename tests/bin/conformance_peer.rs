@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use serde_json::{Value, json};
-use teleport::{Error, Rerror};
+use teleport::{Error, Peer, Rerror};
 use teleport_tests::standard::{
-    Notes, client, server,
+    Notes, client,
+    relay::{Dialled, relay},
+    server,
     watch::{Seen, WatchPushes},
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -27,7 +29,7 @@ const LAST_PUSHES: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some(refusal) = args.features.refusal() {
+    if let Some(refusal) = args.refusal() {
         // Exit code 2, as for every mistake on the command line.
         Args::command()
             .error(ErrorKind::InvalidValue, refusal)
@@ -64,7 +66,14 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 
 /// Listens until a signal comes; a second one cuts off what is left.
 async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    let peer = server(&args.features.options(), &Notes::default())?;
+    let options = args.features.options();
+    let peer = match &args.features.proxy {
+        None => server(&options, &Notes::default())?,
+        Some(backend) => {
+            let dials = Peer::builder().proto(options.proto.proto()).build()?;
+            relay(&options, Dialled::new(dials, backend))?
+        }
+    };
     // Whoever reads the first line may send a signal at once.
     #[cfg(unix)]
     let graceful = teleport::graceful::Graceful::builder()

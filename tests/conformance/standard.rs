@@ -413,20 +413,64 @@ fn the_program_minds_ages_on_either_end() {
 #[test]
 fn what_is_not_built_is_refused() {
     let refused = |args: &[&str]| -> Output { program(args).output().unwrap() };
-    for args in [
-        &["--ws", "/ws", "--sub", "json"][..],
-        &["--sub", "pb"],
-        &["--secure", "cipherkey1234567"],
-        &["--proxy", "127.0.0.1:1"],
-        &["dial", "127.0.0.1:1", "--proxy", "127.0.0.1:2"],
-    ] {
+    for args in [&["--ws", "/ws", "--sub", "json"][..], &["--sub", "pb"]] {
         let output = refused(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains("not built yet"), "{args:?}: {text}");
         assert!(output.stdout.is_empty(), "{args:?}");
     }
-    assert_eq!(refused(&["--proto", "xml"]).status.code(), Some(2));
+    for (args, due) in [
+        (&["--proto", "xml"][..], "xml"),
+        (&["--secure", "short"], "16, 24 or 32"),
+        (
+            &["dial", "127.0.0.1:1", "--proxy", "127.0.0.1:2"],
+            "leave --proxy out",
+        ),
+    ] {
+        let output = refused(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(due), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn both_ends_encrypt_with_a_key() {
+    let mut server = Program::start(&["--secure", "cipherkey1234567"]);
+    let address = server.line();
+    let mut client = Program::start(&["dial", &address, "--secure", "cipherkey1234567"]);
+    let call =
+        json!({"uri": "/sec/add?x=1", "arg": {"A": 1, "B": 2}, "meta": [["X-Secure", "true"]]});
+    assert_eq!(client.call(&call), json!({"result": {"C": 3}}));
+    let fail = json!({"uri": "/sec/fail", "meta": [["X-Secure", "true"]]});
+    assert_eq!(
+        client.call(&fail)["error"],
+        json!({"code": 7, "message": "no", "reason": ""})
+    );
+    let mut other = Program::start(&["dial", &address, "--secure", "another_key_7654"]);
+    let error = &other.call(&call)["error"];
+    assert_eq!(error["code"], 100_001, "{error}");
+    assert_eq!(error["message"], "decrypt ciphertext error");
+}
+
+#[test]
+fn a_proxy_forwards_to_its_backend_also_when_that_comes_later() {
+    let mut proxy = Program::start(&["--proxy", "127.0.0.1:1"]);
+    let mut client = Program::start(&["dial", &proxy.line()]);
+    let add = json!({"uri": "/math/add", "arg": [1, 2]});
+    let error = &client.call(&add)["error"];
+    assert_eq!(
+        (&error["code"], &error["message"]),
+        (&json!(502), &json!("Bad Gateway"))
+    );
+
+    let mut backend = Program::start(&[]);
+    let mut proxy = Program::start(&["--proxy", &backend.line()]);
+    let mut client = Program::start(&["dial", &proxy.line()]);
+    assert_eq!(client.call(&add), json!({"result": 3}));
+    let error = client.call(&json!({"uri": "/test/fail", "arg": "x"}));
+    assert_eq!(error["error"]["code"], 1001, "{error}");
 }
 
 #[cfg(unix)]

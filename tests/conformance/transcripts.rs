@@ -21,6 +21,7 @@ mod pair;
 mod results;
 mod rules;
 mod script;
+mod secret;
 mod server;
 mod wire;
 

@@ -16,7 +16,9 @@ use teleport::{
 
 mod bind;
 pub mod call;
+pub mod relay;
 pub mod routes;
+pub mod secure;
 pub mod spoken;
 pub mod watch;
 
@@ -44,6 +46,8 @@ pub struct Options {
     pub session_age: Duration,
     /// The route whose parameters are checked, in addition.
     pub bind: bool,
+    /// The key of the secure plugin in the Go mode, and the routes behind it.
+    pub secure: Option<String>,
     /// Answer heartbeats.
     pub pong: bool,
     /// Send heartbeats.
@@ -102,7 +106,7 @@ impl Notes {
 ///
 /// The options do not fit together.
 pub fn server(options: &Options, notes: &Notes) -> Result<Peer, Error> {
-    let mut builder = builder(options);
+    let mut builder = builder(options)?;
     if let Some(wanted) = options.auth.clone() {
         let verify = Verify::new(move |_, text| match constant_time_eq(text, &wanted) {
             true => Ok(()),
@@ -119,6 +123,9 @@ pub fn server(options: &Options, notes: &Notes) -> Result<Peer, Error> {
     if options.bind {
         bind::serve(&peer)?;
     }
+    if options.secure.is_some() {
+        secure::serve(&peer, notes)?;
+    }
     Ok(peer)
 }
 
@@ -132,7 +139,7 @@ pub fn client(
     notes: &Notes,
     extend: impl FnOnce(PeerBuilder) -> PeerBuilder,
 ) -> Result<Peer, Error> {
-    let mut builder = extend(builder(options));
+    let mut builder = extend(builder(options)?);
     if let Some(text) = &options.auth {
         builder = builder.plugin(Launch::new(text));
     }
@@ -145,7 +152,7 @@ pub fn client(
     Ok(peer)
 }
 
-fn builder(options: &Options) -> PeerBuilder {
+fn builder(options: &Options) -> Result<PeerBuilder, Error> {
     let mut builder = Peer::builder()
         .proto(options.proto.proto())
         .redial_times(options.redial)
@@ -156,6 +163,9 @@ fn builder(options: &Options) -> PeerBuilder {
     }
     if options.ignore_case {
         builder = builder.plugin(IgnoreCase::new());
+    }
+    if let Some(key) = &options.secure {
+        builder = builder.plugin(secure::plugin(key)?);
     }
     if options.push_after_call {
         builder = builder.plugin(PushAfterCall);
@@ -170,7 +180,7 @@ fn builder(options: &Options) -> PeerBuilder {
             false => Ping::by_push(rate),
         });
     }
-    builder
+    Ok(builder)
 }
 
 fn set_unknown(peer: &Peer, notes: &Notes) -> Result<(), Error> {

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use teleport_tests::standard::{Options, spoken::Spoken};
+use teleport_tests::standard::{Options, secure::plugin, spoken::Spoken};
 
 /// The standard peer of the recorded conversations, as a server; with `dial` as a client.
 ///
@@ -117,7 +117,7 @@ pub(crate) struct Features {
     #[arg(long, global = true)]
     unknown: bool,
 
-    /// Add the encrypted routes (not built yet)
+    /// Add the routes behind the secure plugin in the Go mode, with a key of 16, 24 or 32 bytes
     #[arg(long, value_name = "KEY", global = true)]
     secure: Option<String>,
 
@@ -125,9 +125,9 @@ pub(crate) struct Features {
     #[arg(long, global = true)]
     bind: bool,
 
-    /// Forward unknown calls and pushes (not built yet)
+    /// Have no routes, and forward unknown calls and pushes to this address
     #[arg(long, value_name = "BACKEND", global = true)]
-    proxy: Option<String>,
+    pub(crate) proxy: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -136,22 +136,27 @@ enum SubName {
     Pb,
 }
 
-impl Features {
+impl Args {
     /// Why the program cannot do what it is told; `None` when it can.
     pub(crate) fn refusal(&self) -> Option<String> {
-        let asked = [
-            ("--ws", self.ws.is_some()),
-            ("--sub", self.sub.is_some()),
-            ("--secure", self.secure.is_some()),
-            ("--proxy", self.proxy.is_some()),
-        ];
+        if self.command.is_some() && self.features.proxy.is_some() {
+            return Some("a client forwards nothing; leave --proxy out".to_owned());
+        }
+        self.features.refusal()
+    }
+}
+
+impl Features {
+    fn refusal(&self) -> Option<String> {
+        let asked = [("--ws", self.ws.is_some()), ("--sub", self.sub.is_some())];
         let missing: Vec<_> = asked
             .iter()
             .filter(|(_, asked)| *asked)
             .map(|(name, _)| *name)
             .collect();
+        let bad_key = self.secure.as_ref().and_then(|key| plugin(key).err());
         match missing.as_slice() {
-            [] => None,
+            [] => bad_key.map(|error| error.to_string()),
             [one] => Some(format!("{one} is not built yet; leave it out")),
             many => Some(format!(
                 "{} are not built yet; leave them out",
@@ -171,6 +176,7 @@ impl Features {
             context_age: self.context_age.unwrap_or_default(),
             session_age: self.session_age.unwrap_or_default(),
             bind: self.bind,
+            secure: self.secure.clone(),
             redial: self.redial,
             pong: self.pong,
             ping: None,

@@ -48,7 +48,7 @@ pub(super) async fn replay(script: &Script) -> Check {
                         let session = client.dialled.session().await?;
                         calls.make(session, at, frame, &mut client.counter)?;
                     }
-                    Mtype::PUSH => conn.push(frame).await?,
+                    Mtype::PUSH => conn.push(frame, script.key(End::Client)).await?,
                     _ => {}
                 }
                 conn.wire.settle().await?;
@@ -202,8 +202,8 @@ impl Conn {
         }
     }
 
-    async fn push(&mut self, frame: &Frame) -> Check {
-        let spec = spec(frame, &mut self.client.counter)?;
+    async fn push(&mut self, frame: &Frame, key: Option<&str>) -> Check {
+        let spec = spec(frame, key, &mut self.client.counter)?;
         push(self.client.dialled.session().await?, &spec)
             .await
             .map_err(|error| format!("{frame}: {error:?}").into())

@@ -48,7 +48,7 @@ pub(super) async fn replay(script: &Script) -> Check {
                     calls.make(session, at, frame, &mut client.counter)?;
                 }
                 Mtype::PUSH => {
-                    let spec = spec(frame, &mut conn.client.counter)?;
+                    let spec = spec(frame, script.key(End::Client), &mut conn.client.counter)?;
                     push(conn.client.dialled.session().await?, &spec)
                         .await
                         .map_err(|error| format!("{frame}: {error:?}"))?;

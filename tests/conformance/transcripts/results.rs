@@ -11,9 +11,9 @@ use teleport_tests::vectors::{Check, Miss, same, unhex};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::rules;
 use super::script::{End, Frame, Script, What};
 use super::wire::QUIET;
+use super::{rules, secret};
 
 /// Makes the calls and pushes that recorded frames show, and judges what comes of them.
 pub(super) struct Calls<'a> {
@@ -25,6 +25,8 @@ pub(super) struct Calls<'a> {
 
 struct Made<'a> {
     conn: u64,
+    /// The key of the client's secure plugin.
+    key: Option<&'a str>,
     frame: &'a Frame,
     entry: Option<&'a Value>,
     reply: Option<&'a Frame>,
@@ -58,8 +60,9 @@ impl Counter {
     }
 }
 
-/// The call or push that a frame is of.
-pub(super) fn spec(frame: &Frame, counter: &mut Counter) -> Result<Spec, Miss> {
+/// The call or push that a frame of a client with this key is of.
+pub(super) fn spec(frame: &Frame, key: Option<&str>, counter: &mut Counter) -> Result<Spec, Miss> {
+    let frame = secret::opened(frame, key);
     let Ok(uri) = String::from_utf8(frame.uri.clone()) else {
         return Err(Miss::LeftOut("calls to a uri that is not UTF-8".to_owned()));
     };
@@ -95,7 +98,7 @@ impl<'a> Calls<'a> {
         frame: &'a Frame,
         counter: &mut Counter,
     ) -> Result<(), Miss> {
-        let spec = spec(frame, counter)?;
+        let spec = spec(frame, self.script.key(End::Client), counter)?;
         let conn = self.script.events[at].conn;
         let entry = self.entry(frame);
         let kind = kind(entry, frame);
@@ -115,6 +118,7 @@ impl<'a> Calls<'a> {
         });
         self.made.push(Made {
             conn,
+            key: self.script.key(End::Client),
             frame,
             entry,
             reply,
@@ -320,7 +324,11 @@ impl Made<'_> {
         if entry.get("result").is_none() {
             return Ok(());
         }
-        same("result", ours.clone(), zeros_of(due, ours, reply))
+        same(
+            "result",
+            ours.clone(),
+            zeros_of(due, ours, &secret::opened(reply, self.key)),
+        )
     }
 
     /// The original takes no notice of a reply that does not decode (rows 16 and 17). We may fail

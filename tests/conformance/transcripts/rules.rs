@@ -26,10 +26,11 @@ use teleport::plugins::{auth, heartbeat};
 use teleport_tests::standard::Note;
 use teleport_tests::standard::call::{Kind, kind_of_arg};
 use teleport_tests::standard::spoken::Spoken;
-use teleport_tests::standard::{Beats, Options};
+use teleport_tests::standard::{Beats, Options, secure};
 use teleport_tests::vectors::{Check, Miss, same};
 
 use super::script::{End, Frame, Script, What};
+use super::secret;
 
 /// How a transcript is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,6 @@ pub(super) enum Side {
 /// What tells in the setup of an end, or at the start of a name, that a feature takes part.
 const MISSING: [(&str, &[&str], &[&str]); 3] = [
     ("the websocket", &["websocket", "ws plugin"], &["q_"]),
-    ("the secure plugin", &["secure"], &["i_"]),
     ("the proxy plugin", &["proxy"], &["j_proxy"]),
 ];
 
@@ -105,6 +105,8 @@ pub(super) fn options(setup: &str) -> Options {
         context_age: age(&["context age", "context_age"], setup),
         session_age: session_age(setup),
         bind: has(&["/bind/"]),
+        // The key is taken from the setup as it is written.
+        secure: None,
         redial: redial_times(setup),
         pong: has(&["pong plugin"]),
         ping: has(&["ping plugin"]).then(|| Beats {
@@ -226,6 +228,7 @@ pub(super) fn notes_due(script: &Script, of: End, options: &Options) -> Vec<Note
         _ => None,
     });
     frames
+        .map(|frame| secret::opened(frame, options.secure.as_deref()))
         .filter_map(|frame| {
             let uri = Uri::new(&frame.uri);
             let path = match options.ignore_case {
@@ -245,6 +248,10 @@ pub(super) fn notes_due(script: &Script, of: End, options: &Options) -> Vec<Note
                 String::from_body(&Codecs::default(), frame.body_codec, body)
                     .ok()?
                     .into()
+            } else if path == "/sec_push/note" && options.secure.is_some() {
+                let body = BodyRef::new(&frame.body);
+                let pair = FromBody::from_body(&Codecs::default(), frame.body_codec, body);
+                secure::noted(&pair.ok()?, uri.raw_query()).into()
             } else {
                 return None;
             };

@@ -6,7 +6,7 @@ use teleport::proto::{Env, Limits, Unpack};
 use teleport_tests::standard::{Options, spoken::Spoken};
 use teleport_tests::vectors::{Miss, Pairs, bytes, pairs, same, text, unhex};
 
-use super::rules;
+use super::{rules, secret};
 use crate::frames::{byte, ids, meta_of};
 
 /// One of the two ends.
@@ -139,6 +139,8 @@ pub(super) struct Script {
     pub(super) spoken: Spoken,
     pub(super) server_setup: String,
     pub(super) client_setup: String,
+    /// The keys of the secure plugins of the server and of the client.
+    keys: [Option<String>; 2],
     /// What the client program saw of its calls.
     pub(super) results: Vec<Value>,
     pub(super) events: Vec<Event>,
@@ -168,6 +170,8 @@ impl Script {
             spoken,
             server_setup: setup("server_setup"),
             client_setup: setup("client_setup"),
+            keys: ["server_setup", "client_setup"]
+                .map(|name| secret::key(transcript[name].as_str().unwrap_or_default())),
             results: transcript["client_results"]
                 .as_array()
                 .cloned()
@@ -187,6 +191,7 @@ impl Script {
             proto: self.spoken,
             ..rules::options(setup)
         };
+        options.secure = self.key(end).map(str::to_owned);
         let said = self.auth_text();
         match (end, &options.auth, said) {
             // What the client says stands in what it said alone.
@@ -198,6 +203,15 @@ impl Script {
             (End::Server, ..) => {}
         }
         options
+    }
+
+    /// The key of the secure plugin of an end.
+    pub(super) fn key(&self, end: End) -> Option<&str> {
+        let [server, client] = &self.keys;
+        match end {
+            End::Server => server.as_deref(),
+            End::Client => client.as_deref(),
+        }
     }
 
     /// The text of the first handshake.
