@@ -41,7 +41,7 @@ pub(super) enum Side {
 }
 
 /// What tells in the setup of an end, or at the start of a name, that a feature takes part.
-const MISSING: [(&str, &[&str], &[&str]); 3] = [
+const MISSING: [(&str, &[&str], &[&str]); 2] = [
     ("the websocket", &["websocket", "ws plugin"], &["q_"]),
     ("the proxy plugin", &["proxy"], &["j_proxy"]),
 ];
