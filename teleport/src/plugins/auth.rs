@@ -116,7 +116,7 @@ where
 
 /// Starts each dialled connection with a text that proves who this side is.
 ///
-/// A dial that is refused fails with [`ErrorKind::Refused`](crate::ErrorKind::Refused), and the
+/// A dial that is refused fails with [`ErrorKind::Refused`], and the
 /// other side's error is in [`Error::rerror`](crate::Error::rerror).
 ///
 /// # Examples
