@@ -24,12 +24,17 @@ const SHOWN: usize = 16;
 /// # Examples
 ///
 /// ```
-/// use teleport::{Peer, proto::{AnyOf, JsonProto, RawProto}};
+/// use teleport::proto::{AnyOf, JsonProto, RawProto};
+/// use teleport::{Peer, Rerror, UnknownCallCtx};
+///
+/// async fn hello(_ctx: &mut UnknownCallCtx) -> Result<String, Rerror> {
+///     Ok("hello".to_owned())
+/// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), teleport::Error> {
 /// let server = Peer::builder().proto(AnyOf::new(RawProto).or(JsonProto)).build()?;
-/// server.set_unknown_call(async |_: &mut teleport::UnknownCallCtx| "hello")?;
+/// server.set_unknown_call(hello)?;
 /// let address = server.listen_on("127.0.0.1:0").await?;
 ///
 /// let client = Peer::builder().build()?;

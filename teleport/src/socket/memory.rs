@@ -5,7 +5,7 @@
 //! use teleport::socket::memory;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), teleport::Error> {
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (listener, connector) = memory::listen("server");
 //! let server = Peer::builder().build()?;
 //! let serving = tokio::spawn({
