@@ -37,7 +37,7 @@ async fn call(args: &SendArgs, lines: &Lines) -> Result<RawReply, Failure> {
 
     let deadline = Deadline::after(args.timeout);
     let tap = Tap::pushes(lines.clone(), None);
-    let peer = client::peer(args.proto, args.echo, tap, args.timeout)?;
+    let peer = client::peer(args.proto, &args.tls, args.echo, tap, args.timeout)?;
     let session = peer.dial(&args.addr).await?;
     request.timeout = deadline.left();
     let reply = session.call_raw(request).await;

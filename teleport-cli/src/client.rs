@@ -10,7 +10,7 @@ use teleport::message::{Meta, meta};
 use teleport::{Peer, Raw, Rerror, UnknownCallCtx, UnknownPushCtx, codec};
 use tokio::runtime;
 
-use crate::args::{ProtoName, SendArgs, Wait};
+use crate::args::{ClientTls, ProtoName, SendArgs, Wait};
 use crate::exit::{Failure, surroundings};
 use crate::hex;
 use crate::tap::Tap;
@@ -32,8 +32,17 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 }
 
 /// A peer that prints what arrives.
-pub(crate) fn peer(proto: ProtoName, echo: bool, tap: Tap, wait: Wait) -> Result<Peer, Failure> {
+pub(crate) fn peer(
+    proto: ProtoName,
+    tls: &ClientTls,
+    echo: bool,
+    tap: Tap,
+    wait: Wait,
+) -> Result<Peer, Failure> {
     let mut builder = Peer::builder().proto(proto.proto()).plugin(tap);
+    if let Some(tls) = tls.client()? {
+        builder = builder.tls_client(tls);
+    }
     if let Some(timeout) = wait.0 {
         builder = builder.default_dial_timeout(timeout);
     }

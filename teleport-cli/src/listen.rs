@@ -39,7 +39,7 @@ async fn listen(
     let deadline = Deadline::after(wait);
     let count = Count::new(args.count.unwrap_or(u64::MAX));
     let tap = Tap::pushes(pushes.clone(), Some(count.clone()));
-    let peer = client::peer(args.proto, args.echo, tap, wait)?;
+    let peer = client::peer(args.proto, &args.tls, args.echo, tap, wait)?;
     let session = peer.dial(&args.addr).await?;
     lines.say(show::line(&Connected {
         connected: &args.addr,

@@ -49,8 +49,8 @@
 //! # Features
 //!
 //! All of the default ones: `macros`, `json`, `protobuf`, `plain`, `form` (body codecs), `gzip`,
-//! `md5` (transfer filters). Heavier parts are asked for: `binder` (rules for arguments). `full` is
-//! everything.
+//! `md5` (transfer filters). Heavier parts are asked for: `binder` (rules for arguments), `tls`
+//! (encrypted connections), `unixpacket` (that network). `full` is everything.
 //!
 //! # Cancel safety
 //!

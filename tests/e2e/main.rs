@@ -1,5 +1,7 @@
 //! The framework as its users meet it, one module per behaviour.
 
+#[cfg(unix)]
+mod accepting;
 mod auth;
 mod bad_frames;
 mod bad_messages;
@@ -21,6 +23,7 @@ mod hook_order;
 mod hub;
 mod idle;
 mod log_lines;
+#[cfg(target_os = "linux")]
 mod networks;
 mod overload;
 mod plugin_sets;
@@ -35,6 +38,8 @@ mod secure_legacy;
 mod session_age;
 mod shutdown;
 mod socket;
+#[cfg(unix)]
+mod socket_options;
 mod tls;
 mod writes;
 mod wrong_protocol;

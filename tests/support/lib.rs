@@ -21,6 +21,16 @@ struct ReadmeDoctests;
 #[doc = include_str!("../../docs/lifecycle.md")]
 struct LifecycleDoctests;
 
+/// What the page on networks shows.
+#[cfg(all(doctest, unix))]
+#[doc = include_str!("../../docs/networks.md")]
+struct NetworksDoctests;
+
+/// What the page on TLS shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/tls.md")]
+struct TlsDoctests;
+
 /// What the page on rules for arguments shows.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/binder.md")]

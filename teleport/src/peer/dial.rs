@@ -233,7 +233,7 @@ impl Networked {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             let limit = self.handshake_timeout;
-            let name = self.place.host().unwrap_or_default();
+            let name = self.place.server_name();
             return tokio::time::timeout(limit, tls.connect(stream, name))
                 .await
                 .unwrap_or_else(|_| {

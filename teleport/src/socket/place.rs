@@ -162,6 +162,16 @@ impl Place {
             Self::Unix(_) | Self::UnixPacket(_) => None,
         }
     }
+
+    /// The name that a certificate of whoever is there has to be for: the host, `localhost` for this
+    /// machine, and nothing for a unix socket, which has no host.
+    #[must_use]
+    pub fn server_name(&self) -> &str {
+        match self.host() {
+            Some("") => "localhost",
+            host => host.unwrap_or_default(),
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -238,6 +248,11 @@ mod tests {
             assert_eq!(parsed(shown, Network::Tcp), place);
         }
         assert_eq!(parsed("tcp:9090", Network::Tcp).host(), Some("tcp"));
+        let names = [":1", "a:1", "[::1]:1", "unix:/a"].map(|text| parsed(text, Network::Tcp));
+        assert_eq!(
+            names.each_ref().map(Place::server_name),
+            ["localhost", "a", "::1", ""]
+        );
     }
 
     #[test]
