@@ -7,8 +7,10 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use teleport::proto::{AnyOf, JsonProto, PbProto, Proto, RawProto};
 
+mod tls;
 mod values;
 
+pub(crate) use tls::{ClientTls, ServerTls};
 pub(crate) use values::{Pair, Pipe, Wait};
 
 const EXITS: &str = "\
@@ -121,7 +123,11 @@ pub(crate) struct SendArgs {
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// The peer: `host:port`, `[::1]:port`, or `:port` for this machine
+    #[command(flatten)]
+    pub(crate) tls: ClientTls,
+
+    /// The peer: `host:port`, `[::1]:port`, `:port` for this machine, or a unix socket as
+    /// `unix:/path`, `unixpacket:/path` or `unix:@name`
     #[arg(value_name = "ADDR", value_parser = values::address)]
     pub(crate) addr: String,
 
@@ -166,14 +172,19 @@ pub(crate) struct ListenArgs {
     #[arg(long)]
     pub(crate) echo: bool,
 
-    /// The peer: `host:port`, `[::1]:port`, or `:port` for this machine
+    #[command(flatten)]
+    pub(crate) tls: ClientTls,
+
+    /// The peer: `host:port`, `[::1]:port`, `:port` for this machine, or a unix socket as
+    /// `unix:/path`, `unixpacket:/path` or `unix:@name`
     #[arg(value_name = "ADDR", value_parser = values::address)]
     pub(crate) addr: String,
 }
 
 #[derive(Debug, Group)]
 pub(crate) struct ServeArgs {
-    /// The address to listen on; port 0 takes a free one
+    /// The address to listen on: `host:port`, where port 0 takes a free one, or a unix socket as
+    /// `unix:/path`
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = values::address)]
     pub(crate) listen: String,
 
@@ -189,6 +200,9 @@ pub(crate) struct ServeArgs {
     /// Let nobody in who does not prove with this text who is there; others get error 403
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) auth: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) tls: ServerTls,
 
     /// Log every call and push on standard error
     #[arg(short, long)]

@@ -40,6 +40,7 @@ async fn call(args: &SendArgs, lines: &Lines) -> Result<RawReply, Failure> {
     let peer = client::peer(
         args.proto,
         args.auth.as_deref(),
+        &args.tls,
         args.echo,
         tap,
         args.timeout,

@@ -11,7 +11,7 @@ use teleport::plugins::auth::Launch;
 use teleport::{Peer, Raw, Rerror, UnknownCallCtx, UnknownPushCtx, codec};
 use tokio::runtime;
 
-use crate::args::{ProtoName, SendArgs, Wait};
+use crate::args::{ClientTls, ProtoName, SendArgs, Wait};
 use crate::exit::{Failure, surroundings};
 use crate::hex;
 use crate::tap::Tap;
@@ -36,6 +36,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
 pub(crate) fn peer(
     proto: ProtoName,
     auth: Option<&str>,
+    tls: &ClientTls,
     echo: bool,
     tap: Tap,
     wait: Wait,
@@ -45,6 +46,9 @@ pub(crate) fn peer(
         .proto(proto.proto())
         .plugin(tap)
         .redial_times(redial);
+    if let Some(tls) = tls.client()? {
+        builder = builder.tls_client(tls);
+    }
     if let Some(timeout) = wait.0 {
         builder = builder.default_dial_timeout(timeout);
     }

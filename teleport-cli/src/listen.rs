@@ -69,6 +69,7 @@ async fn listen(
     let peer = client::peer(
         args.proto,
         args.auth.as_deref(),
+        &args.tls,
         args.echo,
         tap,
         wait,

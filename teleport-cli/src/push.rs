@@ -14,7 +14,7 @@ use teleport::message::{Message, Mtype, Seq, Uri};
 use teleport::plugins::auth;
 use teleport::proto::Env;
 use teleport::rerror::Rerror;
-use teleport::socket::{Family, HostPort, Socket, SocketError, SocketReader, connect_tcp};
+use teleport::socket::{self, DialOptions, Network, Place, Socket, SocketError, SocketReader};
 use teleport::xfer::XferPipe;
 use tokio::time::timeout;
 
@@ -128,10 +128,19 @@ fn message(args: &SendArgs) -> Result<Message, Failure> {
 }
 
 async fn connect(args: &SendArgs, deadline: Deadline) -> Result<Socket, Failure> {
-    let target = HostPort::parse(&args.addr).map_err(|e| Failure::Usage(e.to_string()))?;
+    let place =
+        Place::parse(&args.addr, Network::Tcp).map_err(|e| Failure::Usage(e.to_string()))?;
+    let tls = args.tls.client()?;
+    let connecting = async {
+        let stream = socket::connect(&place, &DialOptions::default()).await?;
+        match &tls {
+            Some(tls) => tls.connect(stream, place.server_name()).await,
+            None => Ok(stream),
+        }
+    };
     let stream = tokio::select! {
         biased;
-        stream = connect_tcp(&target, Family::Any) => stream,
+        stream = connecting => stream,
         () = deadline.over() => return Err(too_slow(args, "did not answer")),
     };
     let stream = stream.map_err(|error| {

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use teleport::plugins::auth::{Verify, constant_time_eq};
+use teleport::socket::ToAddress as _;
 use teleport::{Peer, Rerror};
 use tracing_subscriber::EnvFilter;
 
@@ -33,7 +34,11 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
 }
 
 async fn serve(args: &ServeArgs, messages: &Lines) -> Result<(), Failure> {
-    let mut builder = Peer::builder()
+    let mut builder = Peer::builder();
+    if let Some(tls) = args.tls.server()? {
+        builder = builder.tls_server(tls);
+    }
+    builder = builder
         .proto(args.proto())
         .message_limit(args.limit)
         .count_time(true)
@@ -52,7 +57,8 @@ async fn serve(args: &ServeArgs, messages: &Lines) -> Result<(), Failure> {
     // Whoever reads the first line may send a signal at once.
     let end = until_the_end(&peer)?;
     let address = peer.listen_on(&args.listen).await?;
-    messages.say(format!("{address}\n").into_bytes());
+    // As `call` takes it: a path has its network in front.
+    messages.say(format!("{}\n", address.to_address()).into_bytes());
     end.await
 }
 

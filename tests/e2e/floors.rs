@@ -30,9 +30,6 @@ const FLOORS: &[(&str, u8)] = &[
 /// What every floor may name: the door of the macros and the table of contents are no floors.
 const TOP_OF_LOWER_HOUSE: u8 = 2;
 
-/// Helpers of the crate's root that know nothing of any floor.
-const FOR_ALL: &[&str] = &["lock", "read_lock", "write_lock", "panic_text"];
-
 #[test]
 fn no_floor_imports_what_it_must_not() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../teleport/src");
@@ -114,9 +111,6 @@ impl File {
             let first = path.first()?;
             let shown = path.join("::");
             let other = floor_of(first);
-            if own <= TOP_OF_LOWER_HOUSE && FOR_ALL.contains(&first.as_str()) {
-                return None;
-            }
             if own <= TOP_OF_LOWER_HOUSE && other.is_none_or(|other| other > own) {
                 return Some(format!(
                     "{}: floor {own} must not name crate::{shown}, which is above it",

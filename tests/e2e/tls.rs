@@ -542,7 +542,10 @@ async fn an_encrypted_dial_to_a_plain_port_says_so() {
     let error = client.dial(&address).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Dial);
     let text = format!("{error:?}");
-    assert!(text.contains("does this port speak TLS?") || text.contains("dial it without TLS"));
+    assert!(
+        text.contains("does this port speak TLS?") || text.contains("dial it without TLS"),
+        "{text}"
+    );
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -556,7 +559,7 @@ async fn an_encrypted_dial_to_a_plain_port_says_so() {
     });
     let error = client.dial(address).await.unwrap_err();
     assert!(
-        format!("{error:?}").contains("answers with HTTP, not with TLS"),
+        format!("{error:?}").contains("answers with HTTP, of a server, not with TLS"),
         "{error:?}"
     );
     web.await.unwrap();

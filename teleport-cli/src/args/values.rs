@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use teleport::codec::Codecs;
-use teleport::socket::HostPort;
+use teleport::socket::{Network, Place};
 
 use super::ProtoName;
 
@@ -79,9 +79,10 @@ pub(super) fn pair(text: OsString) -> Result<Pair, &'static str> {
 }
 
 pub(super) fn address(text: &str) -> Result<String, String> {
-    match HostPort::parse(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(error.to_string()),
+    let place = Place::parse(text, Network::Tcp).map_err(|error| error.to_string())?;
+    match place.network().missing() {
+        None => Ok(text.to_owned()),
+        Some(missing) => Err(missing.to_owned()),
     }
 }
 

@@ -16,4 +16,5 @@ mod push;
 mod readme;
 mod serve;
 mod support;
+mod tls;
 mod usage;

@@ -50,6 +50,15 @@ impl Stranger {
         Self::foreign(&speaks, bytes).or_else(|| Self::of_another_port(env, &speaks, bytes))
     }
 
+    /// What the first bytes of a connection are, in a word, whichever port they came to.
+    #[cfg(feature = "tls")]
+    #[cold]
+    pub(crate) fn name_of(bytes: &[u8]) -> Option<&'static str> {
+        let stranger = Self::foreign(&[], bytes)
+            .or_else(|| Self::of_another_port(&Env::default(), &[], bytes))?;
+        Some(stranger.name)
+    }
+
     /// What they speak, in a word.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -1,8 +1,11 @@
 //! Why a handshake failed, in words.
 
+use std::borrow::Cow;
 use std::io;
 
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError};
+
+use crate::proto::Stranger;
 
 /// What is said instead of what the cryptography said.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +42,6 @@ pub(super) fn of_client(error: io::Error, first: &[u8]) -> io::Error {
         Why::Ended => "the other side closed the connection in the TLS handshake; does this port \
                        speak TLS?"
             .to_owned(),
-        // What a port without TLS answers a greeting with, ours among them.
-        Why::Tls(rustls::Error::AlertReceived(AlertDescription::UnexpectedMessage)) => {
-            "the other side did not expect a TLS handshake; does this port speak TLS?".to_owned()
-        }
         Why::Tls(tls) => explained(tls),
         Why::Io => "the connection broke in the TLS handshake".to_owned(),
     };
@@ -125,6 +124,9 @@ fn alerted(alert: AlertDescription) -> String {
         | AlertDescription::CertificateRevoked
         | AlertDescription::UnsupportedCertificate
         | AlertDescription::AccessDenied => "the other side refuses the certificate of this side",
+        AlertDescription::UnexpectedMessage => {
+            "the other side did not expect a TLS handshake; does this port speak TLS?"
+        }
         AlertDescription::ProtocolVersion => "the other side speaks none of the versions of this side",
         _ => "the other side broke the TLS handshake off",
     }
@@ -132,33 +134,16 @@ fn alerted(alert: AlertDescription) -> String {
 }
 
 /// What the first bytes of a connection are, if they are no TLS.
-fn plain(first: &[u8]) -> Option<&'static str> {
-    const METHODS: [&[u8]; 8] = [
-        b"GET ",
-        b"POST ",
-        b"PUT ",
-        b"HEAD ",
-        b"HTTP/",
-        b"DELETE ",
-        b"OPTIONS ",
-        b"PATCH ",
-    ];
-    match first {
-        // Nothing, or the record of a handshake or an alert.
-        [] | [0x16 | 0x15] | [0x16 | 0x15, 3, ..] => None,
-        _ if METHODS.iter().any(|method| {
-            let len = method.len().min(first.len());
-            first.len() >= 4 && method.get(..len) == first.get(..len)
-        }) =>
-        {
-            Some("HTTP")
-        }
-        // A frame of any of the protocols: a length, then what the protocol begins with.
-        [0, _, _, _, b'r', ..] => Some("the raw protocol of Teleport"),
-        [0, _, _, _, b'{', ..] => Some("the json protocol of Teleport"),
-        [0, ..] => Some("a frame of Teleport"),
-        _ => Some("no TLS"),
+fn plain(first: &[u8]) -> Option<Cow<'static, str>> {
+    // Nothing, or the record of a handshake or an alert.
+    if matches!(first, [] | [0x15 | 0x16] | [0x15 | 0x16, 3, ..]) {
+        return None;
     }
+    Some(match Stranger::name_of(first) {
+        Some(name @ ("raw" | "json" | "pb")) => format!("the {name} protocol of Teleport").into(),
+        Some(name) => name.into(),
+        None => "no TLS".into(),
+    })
 }
 
 #[cfg(test)]
@@ -172,14 +157,15 @@ mod tests {
             (&[0x16, 3, 1, 0, 5], None),
             (&[0x15, 3, 3, 0, 2, 2, 40], None),
             (b"GET / HT", Some("HTTP")),
-            (b"HTTP/1.1", Some("HTTP")),
+            (b"HTTP/1.1", Some("HTTP, of a server")),
             (
                 &[0, 0, 0, 40, b'r', 0, 1],
                 Some("the raw protocol of Teleport"),
             ),
-            (b"SSH-2.0-", Some("no TLS")),
+            (b"SSH-2.0-", Some("SSH")),
+            (b"\xff\xfe\xfd\xfc\xfb", Some("no TLS")),
         ] {
-            assert_eq!(plain(first), what, "{first:?}");
+            assert_eq!(plain(first).as_deref(), what, "{first:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,7 +12,6 @@ use tokio_rustls::TlsStream;
 
 use super::TlsInfo;
 use super::watched::Watched;
-use crate::lock;
 use crate::socket::stream::{Halves, Stream};
 
 /// An encrypted connection.
@@ -35,8 +34,8 @@ impl TlsConn {
     /// one poll takes.
     pub(in crate::socket) fn into_halves(self) -> Halves {
         let info = Arc::clone(&self.info);
-        let shared = Arc::new(Mutex::new(self));
-        let mut halves = Halves::new(TlsRead(Arc::clone(&shared)), TlsWrite(shared));
+        let shared = Shared(Arc::new(Mutex::new(self)));
+        let mut halves = Halves::new(TlsRead(shared.clone()), TlsWrite(shared));
         halves.tls = Some(info);
         halves
     }
@@ -87,7 +86,18 @@ impl AsyncWrite for TlsConn {
     }
 }
 
-struct TlsRead(Arc<Mutex<TlsConn>>);
+/// What both directions need.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<TlsConn>>);
+
+impl Shared {
+    /// After a panic within, the encryption says itself whether it can go on.
+    fn get(&self) -> MutexGuard<'_, TlsConn> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct TlsRead(Shared);
 
 impl AsyncRead for TlsRead {
     fn poll_read(
@@ -95,17 +105,17 @@ impl AsyncRead for TlsRead {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.0)).poll_read(cx, buf)
+        Pin::new(&mut *self.0.get()).poll_read(cx, buf)
     }
 }
 
 /// The writing direction of an encrypted connection.
-pub(in crate::socket) struct TlsWrite(Arc<Mutex<TlsConn>>);
+pub(in crate::socket) struct TlsWrite(Shared);
 
 impl TlsWrite {
     #[cfg(unix)]
     pub(in crate::socket) fn duplicate(&self) -> io::Result<OwnedFd> {
-        lock(&self.0).inner().duplicate()
+        self.0.get().inner().duplicate()
     }
 }
 
@@ -115,7 +125,7 @@ impl AsyncWrite for TlsWrite {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *lock(&self.0)).poll_write(cx, buf)
+        Pin::new(&mut *self.0.get()).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -123,7 +133,7 @@ impl AsyncWrite for TlsWrite {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *lock(&self.0)).poll_write_vectored(cx, bufs)
+        Pin::new(&mut *self.0.get()).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -131,10 +141,10 @@ impl AsyncWrite for TlsWrite {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.0)).poll_flush(cx)
+        Pin::new(&mut *self.0.get()).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.0)).poll_shutdown(cx)
+        Pin::new(&mut *self.0.get()).poll_shutdown(cx)
     }
 }

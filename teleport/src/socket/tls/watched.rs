@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use crate::socket::stream::Stream;
 
 /// How much of the beginning is remembered: enough to tell what it is.
-const FIRST: usize = 8;
+const FIRST: usize = 16;
 
 /// How long, and for how many bytes, the other end may take to notice what it was told last.
 const LAST_WORDS: Duration = Duration::from_millis(500);
