@@ -24,6 +24,7 @@ mod caller;
 mod calls;
 mod cancels;
 mod control;
+mod cuts;
 mod dispatch;
 mod drain;
 mod events;

@@ -270,6 +270,7 @@ pub(super) fn deliver(
         let session = parked.running.session();
         session.0.out.wait_for_room().await;
         if session.0.put(&buffer, body.as_ref(), When::Soon).is_err() {
+            session.0.count_lost_reply();
             tracing::debug!(remote = %session.0.remote, "a reply was lost with its connection");
         }
         drop(parked);
@@ -371,6 +372,11 @@ impl Drop for Owed {
         if let Some(answer) = self.answer.take() {
             let rerror = Rerror::internal("the handler was cancelled before it was done");
             let inner = &self.running.session().0;
+            if inner.cuts.is_cut() {
+                // Its connection is cut off as well.
+                let mut answer = answer;
+                return answer.log(inner, Some(&rerror));
+            }
             match self.hooks.take() {
                 None => answer.refuse(inner, &rerror),
                 Some((hooks, uri)) => {
