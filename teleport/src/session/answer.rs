@@ -278,24 +278,33 @@ pub(super) fn deliver(
     Ok(size)
 }
 
-/// Counts the bytes of a reply that waits for room, as long as it lives.
+/// Counts a reply that waits for room, as long as it lives. The bytes are the last to go: without
+/// them nothing is counted any more.
 struct Parked {
     running: Running,
+    _bytes: ParkedBytes,
+}
+
+struct ParkedBytes {
+    inner: Arc<Inner>,
     size: usize,
 }
 
 impl Parked {
     fn new(running: Running, size: usize) -> Self {
-        let session = running.session();
-        session.0.parked.fetch_add(size, Ordering::SeqCst);
-        Self { running, size }
+        let inner = running.session().0;
+        inner.parked.fetch_add(size, Ordering::SeqCst);
+        Self {
+            running,
+            _bytes: ParkedBytes { inner, size },
+        }
     }
 }
 
-impl Drop for Parked {
+impl Drop for ParkedBytes {
     fn drop(&mut self) {
-        let session = self.running.session();
-        session.0.parked.fetch_sub(self.size, Ordering::SeqCst);
+        self.inner.parked.fetch_sub(self.size, Ordering::SeqCst);
+        self.inner.look_again_if_cut();
     }
 }
 

@@ -127,9 +127,7 @@ impl Place {
             waker
         };
         drop(waker);
-        if cuts.is_cut() {
-            self.inner.shared.tally().look_again();
-        }
+        self.inner.look_again_if_cut();
     }
 }
 

@@ -94,13 +94,17 @@ impl Tally {
         self.dropped.notify_waiters();
     }
 
-    /// Waits until the handlers of these connections are dropped, as far as they let themselves.
+    /// Waits until the handlers of these connections are dropped, as far as they let themselves, and
+    /// the replies that waited for room are known to be lost.
     pub(crate) async fn are_dropped(&self, connections: &[Arc<Inner>]) {
         loop {
             let told = self.dropped.notified();
             tokio::pin!(told);
             told.as_mut().enable();
-            if connections.iter().all(|inner| inner.cuts.are_done()) {
+            let is_done = |inner: &Arc<Inner>| {
+                inner.cuts.are_done() && inner.parked.load(Ordering::SeqCst) == 0
+            };
+            if connections.iter().all(is_done) {
                 return;
             }
             told.await;
@@ -161,6 +165,14 @@ impl Inner {
     /// How many handlers run.
     pub(crate) fn handlers(&self) -> usize {
         self.running()
+    }
+
+    /// A handler that was to be dropped may be gone, or a reply that waited.
+    #[inline]
+    pub(super) fn look_again_if_cut(&self) {
+        if self.is_cut() {
+            self.shared.tally().look_again();
+        }
     }
 
     /// A handler is dropped.
