@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Session;
 use super::cancels::GivenUp;
 use super::inner::{Inner, Payload};
 use super::outbound::When;
-use crate::codec;
+use crate::codec::BodyRef;
 use crate::error::Error;
 use crate::message::{Head, Message, Meta, Mtype, Seq, meta};
 use crate::rerror::Rerror;
+use crate::xfer::XferPipe;
 
 /// The sequence text of all notices.
 const SEQ: &[u8] = b"~notice";
@@ -87,28 +89,39 @@ impl Inner {
                 }
             }
         }
-        let encoded = pairs.encoded();
-        let head = Head {
-            seq: SEQ,
-            mtype: Mtype::REPLY,
-            uri: &[],
-            meta: &encoded,
-            body_codec: codec::NONE,
-            xfer: &[],
-        };
-        let body = Bytes::new();
-        self.send(&head, Payload::Bytes(&body), When::Soon)
-            .map(drop)
+        let mut message = Message::new(Mtype::REPLY, "", "").with_seq(SEQ);
+        message.header.meta = pairs;
+        if let Some(guard) = &self.guard {
+            guard.seal(&mut message).map_err(Error::refused)?;
+        }
+        let body = &message.body;
+        let send = |head: &Head<'_>| self.send(head, Payload::Bytes(body), When::Soon);
+        message.header.with_head(send).map(drop)
     }
 }
 
 /// Whether a REPLY that nobody waits for is a notice; if so it is taken.
+///
+/// On a connection with a guard one that the guard does not take closes the session: somebody wants
+/// work to be stopped, or done twice.
 #[cold]
-pub(super) fn take(inner: &Arc<Inner>, head: &Head<'_>) -> bool {
+pub(super) fn take(inner: &Arc<Inner>, head: &Head<'_>, body: BodyRef<'_>) -> bool {
     if head.seq != SEQ {
         return false;
     }
-    let pairs = Meta::from_encoded(Bytes::copy_from_slice(head.meta));
+    let mut pairs = Meta::from_encoded(Bytes::copy_from_slice(head.meta));
+    if let Some(guard) = &inner.guard {
+        let mut message = Message::new(head.mtype, head.uri, body.to_bytes())
+            .with_seq(SEQ)
+            .with_body_codec(head.body_codec);
+        message.header.meta = pairs;
+        message.header.xfer = XferPipe::from_wire(head.xfer);
+        if let Err(rerror) = guard.open(&mut message) {
+            Session(Arc::clone(inner)).abort_with(format!("a notice: {}", rerror.reason()));
+            return true;
+        }
+        pairs = message.header.meta;
+    }
     match read(&pairs) {
         Some(notice) => {
             tracing::debug!(remote = %inner.remote, ?notice, "the other end gave notice");

@@ -395,7 +395,7 @@ impl Dispatch<'_> {
         if self.tables.hooks.any(ANY_REPLY) {
             // Only a reply that somebody waits for is worth a task of its own.
             if !self.inner.calls.claim(head.seq) {
-                self.unclaimed(head);
+                self.unclaimed(head, body);
                 return;
             }
             if !self.inner.is_untroubled() {
@@ -424,14 +424,14 @@ impl Dispatch<'_> {
         match delivered {
             Some(Some(waker)) => self.wakers.wake(waker),
             Some(None) => {}
-            None => self.unclaimed(head),
+            None => self.unclaimed(head, body),
         }
     }
 
     /// A reply that no call of this side waits for.
     #[cold]
-    fn unclaimed(&self, head: &Head<'_>) {
-        if !control::take(self.inner, head) {
+    fn unclaimed(&self, head: &Head<'_>, body: BodyRef<'_>) {
+        if !control::take(self.inner, head, body) {
             stray(self.inner, head.seq);
         }
     }

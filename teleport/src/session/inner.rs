@@ -15,6 +15,7 @@ use super::calls::Calls;
 use super::cancels::Cancels;
 use super::cuts::Cuts;
 use super::drain::Drain;
+use super::guard::Guard;
 use super::line::Line;
 use super::outbound::{After, CHAIN_FROM, FLUSH_AT, Outbound, Put, When};
 use super::scratch;
@@ -64,6 +65,8 @@ pub(crate) struct Inner {
     pub(crate) remote: Address,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<crate::socket::tls::TlsInfo>>,
+    /// What vouches for messages that no hook sees.
+    pub(super) guard: Option<Arc<dyn Guard>>,
     pub(super) proto: Arc<dyn Proto>,
     swap: RwLock<Swap>,
     pub(super) seq: AtomicU64,
@@ -153,6 +156,7 @@ impl Inner {
             id: RwLock::default(),
             local,
             remote,
+            guard: None,
             proto,
             swap: RwLock::default(),
             seq: AtomicU64::new(seq),

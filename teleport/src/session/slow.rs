@@ -15,7 +15,7 @@ use super::cancels::Attended;
 use super::cuts::{self, Apart, counted_apart};
 use super::dispatch::{invalid_uri, no_codec, not_found, push_done, stray};
 use super::inner::{Inner, Payload};
-use super::limited::{Limited, limited_push};
+use super::limited::{self, Limited, limited_push};
 use super::log::Record;
 use crate::codec::{self, BodyRef};
 use crate::context::{Answered, CallCtx, Life, PreCtx, PushCtx, ReadCtx, Received, WriteCtx};
@@ -181,6 +181,13 @@ impl For<'_> {
         }
     }
 
+    /// The header hooks are through.
+    fn opened(&self, inner: &Inner, ctx: &ReadCtx) {
+        if let Self::Limited(life, _) = self {
+            limited::hear(inner, life, ctx.meta());
+        }
+    }
+
     fn routed(&mut self, entry: &Arc<Entry<dyn CallHandler>>) {
         if let Self::Limited(life, route) = self {
             life.set_limits(entry.info.limits());
@@ -212,6 +219,7 @@ async fn from_first_hook(
     if let Err(rerror) = checked.await {
         return Some(Outcome::failed(hooks, None, ctx, rerror));
     }
+    whom.opened(inner, &ctx);
     let path = ctx.uri().path_bytes();
     if path.is_empty() {
         return Some(Outcome::failed(hooks, None, ctx, invalid_uri()));
@@ -249,7 +257,7 @@ async fn handle_call(
     {
         Ok(arg) => arg,
         Err(fail) => {
-            let rerror = fail.to_rerror();
+            let rerror = ctx.undecodable(fail.to_rerror());
             if ctx.body_codec() == codec::NONE {
                 inner.broken(no_codec(&rerror).0);
                 return None;
@@ -701,7 +709,7 @@ async fn handle_push(
     {
         Ok(arg) => arg,
         Err(fail) => {
-            let rerror = fail.to_rerror();
+            let rerror = ctx.undecodable(fail.to_rerror());
             if ctx.body_codec() == codec::NONE {
                 inner.broken(no_codec(&rerror).0);
             }
