@@ -23,6 +23,7 @@ mod hook_order;
 mod hub;
 mod idle;
 mod log_lines;
+mod narrow;
 #[cfg(target_os = "linux")]
 mod networks;
 mod overload;

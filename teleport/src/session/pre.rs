@@ -185,7 +185,9 @@ impl PreSession {
         self.socket.swap_mut()
     }
 
-    /// Sends a message. A CALL or PUSH without a sequence text gets the session's next.
+    /// Sends a message. A CALL or PUSH without a sequence text gets the session's next. Where the
+    /// connection has no room for it, what the other end sends is read meanwhile, for
+    /// [`receive`](Self::receive).
     ///
     /// # Errors
     ///
@@ -199,7 +201,7 @@ impl PreSession {
             message.header.seq = self.next_seq();
         }
         self.socket
-            .write_message(&message)
+            .write_while_reading(&message)
             .await
             .map_err(|e| self.failed("send", e))
     }

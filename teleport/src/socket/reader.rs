@@ -145,7 +145,7 @@ impl SocketReader {
     }
 
     /// Reads once, into room that fits what is missing.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.make_room();
         let polled = pin!(self.read.read_buf(&mut self.buf)).poll(cx);
         if self.buf.is_empty() {

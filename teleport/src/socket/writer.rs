@@ -59,7 +59,7 @@ impl SocketWriter {
     /// Dropping the future never leaves half a message: what is left of it goes out with the next
     /// call, or with [`flush`](Self::flush).
     pub async fn write_message(&mut self, message: &Message) -> Result<(), SocketError> {
-        self.queue(&message.header, Body::Bytes(&message.body))?;
+        self.queue_message(message)?;
         Ok(self.flush().await?)
     }
 
@@ -132,6 +132,10 @@ impl SocketWriter {
         (self.write, self.pack, self.buf)
     }
 
+    pub(super) fn queue_message(&mut self, message: &Message) -> Result<(), ProtoError> {
+        self.queue(&message.header, Body::Bytes(&message.body))
+    }
+
     fn queue(&mut self, header: &Header, body: Body<'_>) -> Result<(), ProtoError> {
         if self.buf.is_empty() {
             self.release();
@@ -144,7 +148,7 @@ impl SocketWriter {
         packed
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.buf.is_empty() {
             let written = ready!(Pin::new(&mut self.write).poll_write(cx, &self.buf))?;
             if written == 0 {
