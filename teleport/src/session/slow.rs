@@ -375,7 +375,7 @@ async fn reply_result(
     let Some(call) = call else {
         match result {
             Ok(mut body) => answer.send(inner, ctx, Ok(&mut *body)),
-            Err(rerror) => answer.send(inner, ctx, Err(rerror)),
+            Err(rerror) => answer.send(inner, ctx, Err(&rerror)),
         }
         return;
     };
