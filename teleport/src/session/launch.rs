@@ -398,13 +398,16 @@ async fn launch_slow(
     // Room comes first: what a hook made of the message is to leave at once.
     let ready = async {
         wait_for_room(inner).await?;
+        if inner.propagates() && inner.guard.is_some() {
+            limit.say_in(&mut write.header_mut().meta);
+        }
         let run = hooks.run(Hooks::PRE_WRITE_CALL, &mut write, |p, c| {
             p.pre_write_call(c)
         });
         run.await.map_err(Error::refused)
     };
     limit.hold(ready).await?;
-    if inner.propagates() {
+    if inner.propagates() && inner.guard.is_none() {
         limit.say_in(&mut write.header_mut().meta);
     }
     let (header, body) = write.parts();
