@@ -65,12 +65,7 @@ pub(crate) trait CallHandler: Send + Sync {
 /// The handler of a push, its types erased.
 pub(crate) trait PushHandler: Send + Sync {
     /// Decodes and runs as far as it goes without waiting.
-    fn start(
-        &self,
-        codecs: &Codecs,
-        ctx: PushCtx,
-        body: BodyRef<'_>,
-    ) -> Result<Step, DecodeFail>;
+    fn start(&self, codecs: &Codecs, ctx: PushCtx, body: BodyRef<'_>) -> Result<Step, DecodeFail>;
 
     /// Decodes alone.
     fn decode(&self, codecs: &Codecs, codec: u8, body: BodyRef<'_>) -> Result<Arg, DecodeFail>;
@@ -228,12 +223,7 @@ where
     A: Send + 'static,
     F: Future<Output = (PushCtx, Result<(), Rerror>)> + Send + 'static,
 {
-    fn start(
-        &self,
-        codecs: &Codecs,
-        ctx: PushCtx,
-        body: BodyRef<'_>,
-    ) -> Result<Step, DecodeFail> {
+    fn start(&self, codecs: &Codecs, ctx: PushCtx, body: BodyRef<'_>) -> Result<Step, DecodeFail> {
         let codec = ctx.body_codec();
         let decode = || (self.decode)(codecs, codec, body);
         let mut result = Ok(());
