@@ -76,6 +76,9 @@ pub enum SocketError {
 /// How much is read ahead at most while a message waits for room.
 const READ_AHEAD: usize = spare::SPARE;
 
+/// How often is read at most before others have their turn.
+const READS_PER_WAKE: usize = 4;
+
 /// A byte stream that carries messages.
 ///
 /// ```
@@ -181,6 +184,25 @@ impl Socket {
             }
         }
         Poll::Pending
+    }
+
+    /// [`shutdown`](Self::shutdown), for one whose other end may be at its end too: what that says
+    /// last is read, and dropped.
+    pub(crate) async fn shut(&mut self) -> io::Result<()> {
+        poll_fn(|cx| {
+            if let Poll::Ready(shut) = self.writer.poll_shutdown(cx) {
+                return Poll::Ready(shut);
+            }
+            for _ in 0..READS_PER_WAKE {
+                if !matches!(self.reader.poll_fill(cx), Poll::Ready(Ok(1..))) {
+                    return Poll::Pending;
+                }
+                self.reader.forget();
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
     }
 
     /// Encodes a body by the header's codec and writes both as a message; see

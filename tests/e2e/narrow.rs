@@ -174,11 +174,10 @@ async fn encrypted(stream: DuplexStream, tls: Option<TlsClient>) -> Stream {
     }
 }
 
-/// Both ends call at once, and close at once.
-async fn lives(peers: &[Peer; 2], room: usize, tls: Option<&Tls>, what: &str) {
+/// Both ends call at once, and close at once; returns how long that took.
+async fn lives(peers: &[Peer; 2], room: usize, tls: Option<&Tls>, what: &str) -> Duration {
     let begun = tokio::time::Instant::now();
     let ends = goes_on(what, connect(peers, room, tls)).await;
-    eprintln!("{what} hands {:?}", begun.elapsed());
     let [there, here] = ends.map(Result::unwrap);
     let body: Vec<u8> = (0..=255).cycle().take(2000).collect();
     let call = |session| call_bytes(session, "/echo/back", body.clone());
@@ -188,11 +187,9 @@ async fn lives(peers: &[Peer; 2], room: usize, tls: Option<&Tls>, what: &str) {
         assert!(back.unwrap() == body, "{what}");
     }
     let [server, client] = peers;
-    eprintln!("{what} calls {:?}", begun.elapsed());
     goes_on(what, async { tokio::join!(here.close(), there.close()) }).await;
-    eprintln!("{what} closed {:?}", begun.elapsed());
     goes_on(what, async { tokio::join!(server.close(), client.close()) }).await;
-    eprintln!("{what} all {:?}", begun.elapsed());
+    begun.elapsed()
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,7 +199,12 @@ async fn handshakes_and_calls_need_no_more_room_than_a_byte() {
         for tls in [None, Some(&tls)] {
             for kind in KINDS {
                 let what = format!("{kind:?}, room {room}, encrypted: {}", tls.is_some());
-                lives(&kind.peers(), room, tls, &what).await;
+                let took = lives(&kind.peers(), room, tls, &what).await;
+                assert_eq!(
+                    took,
+                    Duration::ZERO,
+                    "{what}: somebody waited for the clock"
+                );
             }
         }
     }
@@ -224,6 +226,7 @@ async fn nor_do_they_on_two_threads() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_needs_no_more_room_either() {
     let tls = Tls::new();
+    let begun = tokio::time::Instant::now();
     for room in [1, 2, 7, 64] {
         for tls in [None, Some(&tls)] {
             let what = format!("room {room}, encrypted: {}", tls.is_some());
@@ -247,4 +250,35 @@ async fn a_refusal_needs_no_more_room_either() {
             assert!(error.contains("the house is full"), "{what}: {error}");
         }
     }
+    assert_eq!(
+        begun.elapsed(),
+        Duration::ZERO,
+        "nobody waited for the clock"
+    );
+}
+
+/// Pushes that fill the way there, from an end that then closes.
+async fn pushes_and_closes(session: &Session) {
+    for _ in 0..4 {
+        session.push("/nobody", Raw(vec![0; 50_000])).await.unwrap();
+    }
+    session.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_ends_that_have_more_to_say_close_at_once() {
+    let tls = Tls::new();
+    let begun = tokio::time::Instant::now();
+    for tls in [None, Some(&tls)] {
+        let peers = Kind::Bare.peers();
+        let ends = connect(&peers, 64, tls).await;
+        let [there, here] = ends.map(Result::unwrap);
+        let both = async { tokio::join!(pushes_and_closes(&here), pushes_and_closes(&there)) };
+        goes_on("pushes", both).await;
+    }
+    assert_eq!(
+        begun.elapsed(),
+        Duration::ZERO,
+        "nobody waited for the clock"
+    );
 }

@@ -98,6 +98,11 @@ impl SocketReader {
         &self.buf
     }
 
+    /// Drops what was read.
+    pub(super) fn forget(&mut self) {
+        self.release();
+    }
+
     pub(super) async fn read_more(&mut self) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(cx)).await
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncWrite as _, AsyncWriteExt};
+use tokio::io::AsyncWrite as _;
 
 use super::SocketError;
 use super::spare;
@@ -109,8 +109,7 @@ impl SocketWriter {
     ///
     /// Fails when the stream does.
     pub async fn shutdown(&mut self) -> io::Result<()> {
-        self.flush().await?;
-        self.write.shutdown().await
+        poll_fn(|cx| self.poll_shutdown(cx)).await
     }
 
     /// The limits and registries that messages are written with.
@@ -158,6 +157,11 @@ impl SocketWriter {
         }
         self.release();
         Pin::new(&mut self.write).poll_flush(cx)
+    }
+
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.write).poll_shutdown(cx)
     }
 
     /// Gives the buffer up; nothing is in it.
