@@ -34,6 +34,7 @@ mod proxy;
 mod redial;
 mod reply_hooks;
 mod routes;
+mod runtimes;
 mod sealed;
 mod secure_legacy;
 mod session_age;

@@ -138,8 +138,11 @@ async fn run_out(task: Task, end: End) {
     let may_reset = reading && !inner.is_aborted() && inner.local.socket_addr().is_some();
     let read = may_reset.then_some(read);
     inner.unread.store(0, Ordering::Relaxed);
-    if inner.is_closing() && inner.drain.get().is_some() && inner.tell(Notice::Gone).is_err() {
-        tracing::debug!(remote = %inner.remote, "the other end cannot be told of the end");
+    if let Some(drain) = inner.drain.get().filter(|_| inner.is_closing()) {
+        let pushes_dropped = drain.pushes_dropped();
+        if inner.tell(Notice::Gone { pushes_dropped }).is_err() {
+            tracing::debug!(remote = %inner.remote, "the other end cannot be told of the end");
+        }
     }
     finish(inner).await;
     if let Some(read) = read.filter(|_| !inner.out.was_cut()) {
@@ -247,7 +250,7 @@ impl Inner {
             let reason = self.close_reason().unwrap_or_default();
             let kind = SessionEventKind::Closed {
                 reason,
-                pushes_lost: 0,
+                pushes_lost: self.pushes_lost.load(Ordering::Relaxed),
             };
             (Session(Arc::clone(self)), kind)
         });
