@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::events::SessionEventKind;
+use super::guard::Guard;
 use super::inner::Inner;
 use super::launch::encode_with;
 use super::line::{Heritage, Line};
@@ -36,6 +37,7 @@ pub struct PreSession {
     session_age: Duration,
     /// Whether a message has come.
     heard: bool,
+    guard: Option<Arc<dyn Guard>>,
     line: Option<Arc<Line>>,
     /// What was given to it when this is not the session's first connection.
     heritage: Option<Heritage>,
@@ -59,6 +61,7 @@ impl PreSession {
             context_age,
             session_age,
             heard: false,
+            guard: None,
             line: None,
             heritage: None,
         }
@@ -185,6 +188,27 @@ impl PreSession {
         self.socket.swap_mut()
     }
 
+    /// Puts a guard in place: it vouches for all further messages of this connection that no message
+    /// hook sees. For plugins that encrypt or authenticate, when their handshake is done.
+    ///
+    /// # Errors
+    ///
+    /// [`Plugin`](ErrorKind::Plugin) when another plugin's guard is there.
+    pub fn set_guard(&mut self, guard: Arc<dyn Guard>) -> Result<(), Error> {
+        if self.guard.is_some() {
+            let text = "two plugins want to guard one connection; use one of them";
+            return Err(Error::other(ErrorKind::Plugin, text.to_owned()));
+        }
+        self.guard = Some(guard);
+        Ok(())
+    }
+
+    /// Whether a guard is in place.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.guard.is_some()
+    }
+
     /// Sends a message. A CALL or PUSH without a sequence text gets the session's next.
     ///
     /// # Errors
@@ -198,6 +222,9 @@ impl PreSession {
         if message.header.seq.is_empty() && message.header.mtype != Mtype::REPLY {
             message.header.seq = self.next_seq();
         }
+        if let Some(guard) = &self.guard {
+            guard.seal(&mut message).map_err(Error::refused)?;
+        }
         self.socket
             .write_message(&message)
             .await
@@ -208,7 +235,8 @@ impl PreSession {
     ///
     /// # Errors
     ///
-    /// The connection failed or was closed, or its bytes are no message, or one that is too large here.
+    /// The connection failed or was closed, or its bytes are no message, or one that is too large
+    /// here, or that the [guard](Self::set_guard) does not take.
     ///
     /// # Cancel safety
     ///
@@ -216,8 +244,11 @@ impl PreSession {
     pub async fn receive(&mut self) -> Result<Message, Error> {
         loop {
             match self.socket.read_message().await {
-                Ok(Some(message)) => {
+                Ok(Some(mut message)) => {
                     self.heard = true;
+                    if let Some(guard) = &self.guard {
+                        guard.open(&mut message).map_err(Error::refused)?;
+                    }
                     return Ok(message);
                 }
                 Ok(None) => return Err(self.closed()),
@@ -391,7 +422,6 @@ impl PreSession {
         let id = parts
             .id
             .or_else(|| natural.socket_addr().map(|addr| addr.to_string()));
-        #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "tls sets a field"))]
         let mut inner = Inner::new(
             self.shared,
             self.line,
@@ -402,6 +432,7 @@ impl PreSession {
             parts.pack,
             halves.write,
         );
+        inner.guard = self.guard;
         #[cfg(feature = "tls")]
         {
             inner.tls = halves.tls;

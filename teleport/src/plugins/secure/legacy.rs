@@ -271,6 +271,13 @@ impl Legacy {
         let codec = ctx.body_codec();
         if let Some(body) = self.open_body(&codecs, codec, ctx.body(), enforced)? {
             ctx.set_body(codec, body);
+            // As the original says it, but for the decoder's text: errors are plain, and it may quote
+            // what was encrypted.
+            ctx.set_decode_error(Rerror::new(
+                self.code,
+                "unmarshal raw body error",
+                "what was decrypted is not what the handler takes",
+            ));
         }
         Ok(())
     }
