@@ -20,6 +20,7 @@ mod floors;
 mod handshake;
 mod heartbeat;
 mod hook_order;
+mod hostile_ports;
 mod hub;
 mod idle;
 mod log_lines;
