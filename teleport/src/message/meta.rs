@@ -132,6 +132,7 @@ impl Meta {
     }
 
     /// Whether there are no pairs.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.read().is_none_or(Pairs::is_empty)
@@ -143,6 +144,7 @@ impl Meta {
     }
 
     /// The urlencoded text: as received while nothing was changed.
+    #[inline]
     #[must_use]
     pub fn encoded(&self) -> Cow<'_, [u8]> {
         if self.text.is_empty() && !self.is_empty() {

@@ -76,16 +76,20 @@ impl Answer {
         mut self,
         inner: &Arc<Inner>,
         ctx: Option<&CallCtx>,
-        result: Result<&mut dyn ReplyBody, Rerror>,
+        result: Result<&mut dyn ReplyBody, &Rerror>,
     ) {
+        let failed;
         let error = match result {
-            Ok(body) => self.send_body(inner, ctx, body).err(),
+            Ok(body) => {
+                failed = self.send_body(inner, ctx, body).err();
+                failed.as_ref()
+            }
             Err(rerror) => Some(rerror),
         };
-        if let Some(rerror) = &error {
+        if let Some(rerror) = error {
             self.send_error(inner, ctx, rerror);
         }
-        self.log(inner, error.as_ref());
+        self.log(inner, error);
     }
 
     /// Sends an error that no handler was asked about.
@@ -362,7 +366,7 @@ impl Owed {
             let inner = &self.running.session().0;
             match result {
                 Ok(mut body) => answer.send(inner, ctx.as_ref(), Ok(&mut *body)),
-                Err(rerror) => answer.send(inner, ctx.as_ref(), Err(rerror)),
+                Err(rerror) => answer.send(inner, ctx.as_ref(), Err(&rerror)),
             }
         }
     }

@@ -296,7 +296,7 @@ impl Dispatch<'_> {
             .handler
             .start(&inner.env().codecs, ctx, body, &mut |ctx, result| {
                 if let Some(answer) = answer.take() {
-                    answer.send(inner, ctx.as_ref(), result);
+                    answer.send(inner, ctx, result);
                 }
             });
         let Some(answer) = answer else { return Ok(()) };
@@ -368,7 +368,7 @@ impl Dispatch<'_> {
             .handler
             .start(&self.inner.env().codecs, PushCtx::new(received), body)
         {
-            Ok(Step::Done((_, result))) => {
+            Ok(Step::Done(result)) => {
                 push_done(self.inner, record, head.uri, result.as_ref().err());
             }
             Ok(Step::Pending(future)) => {
