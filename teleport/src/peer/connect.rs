@@ -152,7 +152,7 @@ async fn agree(mut pre: PreSession) -> Result<PreSession, Error> {
         };
         let refused = match done {
             Ok(Ok(())) => None,
-            Ok(Err(rerror)) => Some(Error::refused(rerror)),
+            Ok(Err(rerror)) => Some(pre.refused(rerror)),
             Err(_) => Some(Error::new(
                 ErrorKind::Timeout,
                 format!("the handshake took longer than {timeout:?}"),

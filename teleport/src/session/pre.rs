@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Meta, Mtype, Seq};
 use crate::peer::{Peer, Shared};
 use crate::proto::{Proto, ProtoError, Stranger};
-use crate::rerror::Rerror;
+use crate::rerror::{Rerror, code};
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 use crate::write_lock;
@@ -36,6 +36,8 @@ pub struct PreSession {
     session_age: Duration,
     /// Whether a message has come.
     heard: bool,
+    /// What the other end said when it refused the connection.
+    refusal: Option<Meta>,
     line: Option<Arc<Line>>,
     /// What was given to it when this is not the session's first connection.
     heritage: Option<Heritage>,
@@ -59,6 +61,7 @@ impl PreSession {
             context_age,
             session_age,
             heard: false,
+            refusal: None,
             line: None,
             heritage: None,
         }
@@ -218,6 +221,7 @@ impl PreSession {
             match self.socket.read_message().await {
                 Ok(Some(message)) => {
                     self.heard = true;
+                    self.refusal = control::refusal_of(&message);
                     return Ok(message);
                 }
                 Ok(None) => return Err(self.closed()),
@@ -261,6 +265,16 @@ impl PreSession {
     /// As of [`send`](Self::send).
     pub async fn refuse(&mut self, rerror: &Rerror, meta: Meta) -> Result<(), Error> {
         self.send(control::refusal(rerror, meta)).await
+    }
+
+    /// The error of a handshake that failed: what a plugin says, with what the other end said.
+    pub(crate) fn refused(&self, rerror: Rerror) -> Error {
+        let is_busy = rerror.code() == code::SERVICE_UNAVAILABLE;
+        let error = Error::refused(rerror).with_meta(self.refusal.as_ref());
+        match self.refusal {
+            Some(_) if is_busy => error.not_run(),
+            _ => error,
+        }
     }
 
     /// Tells one who came to the wrong port that it is.
