@@ -7,9 +7,11 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use teleport::proto::{AnyOf, JsonProto, PbProto, Proto, RawProto};
 
+mod secure;
 mod tls;
 mod values;
 
+pub(crate) use secure::Secure;
 pub(crate) use tls::{ClientTls, ServerTls};
 pub(crate) use values::{Pair, Pipe, Wait};
 
@@ -27,8 +29,9 @@ id of the codec and nothing else. These paths do more:
   /push-me?uri=U&count=N            pushes the body to the caller, N times (1 without count), first
   /broadcast?uri=U                  pushes the body to every other connection first
   /call-me?uri=U                    calls the caller with the body, and answers what it answered
-Pushes and calls made for these have the codec and the transfer filters of the call. A parameter
-that is bad, or missing and without a default, is error 400.
+Pushes and calls made for these have the codec and the transfer filters of the call, and with
+--secure are encrypted if it was. A parameter that is bad, or missing and without a default, is
+error 400.
 
 Log lines go to standard error with -v, or as RUST_LOG says. SIGINT and SIGTERM end the program
 with exit code 0; what cannot listen ends with 3.";
@@ -71,9 +74,12 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "C", default_value = "json", value_parser = values::codec)]
     pub(crate) codec: u8,
 
-    /// Prove with this text who is there, before anything else
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    /// Prove with this text who is there, before anything else; `@file` reads it from a file
+    #[arg(long, value_name = "TEXT", value_parser = values::secret, allow_hyphen_values = true)]
     pub(crate) auth: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) secure: Secure,
 
     /// The codec to ask for in the reply (metadata X-Accept-Body-Codec)
     #[arg(long, value_name = "C", value_parser = values::codec)]
@@ -146,9 +152,12 @@ pub(crate) struct ListenArgs {
     #[arg(long, default_value = "raw", value_parser = values::proto)]
     pub(crate) proto: ProtoName,
 
-    /// Prove with this text who is there, before anything else
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    /// Prove with this text who is there, before anything else; `@file` reads it from a file
+    #[arg(long, value_name = "TEXT", value_parser = values::secret, allow_hyphen_values = true)]
     pub(crate) auth: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) secure: Secure,
 
     /// Exit with 0 after so many pushes; without it, go on until the connection or the time ends
     #[arg(long, value_name = "N")]
@@ -197,9 +206,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub(crate) limit: usize,
 
-    /// Let nobody in who does not prove with this text who is there; others get error 403
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    /// Let nobody in who does not prove with this text who is there; others get error 403.
+    /// `@file` reads it from a file
+    #[arg(long, value_name = "TEXT", value_parser = values::secret, allow_hyphen_values = true)]
     pub(crate) auth: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) secure: Secure,
 
     #[command(flatten)]
     pub(crate) tls: ServerTls,

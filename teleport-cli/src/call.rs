@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use teleport::message::{Seq, Uri};
+use teleport::codec::Codecs;
+use teleport::message::{Message, Mtype, Seq};
+use teleport::plugins::secure::SECURE;
 use teleport::session::{RawReply, Request};
 use teleport::{Caller, ErrorKind};
 use tokio::time::timeout;
@@ -23,29 +25,10 @@ pub(crate) fn run(args: &SendArgs) -> ExitCode {
 }
 
 async fn call(args: &SendArgs, lines: &Lines) -> Result<RawReply, Failure> {
-    let mut request = Request::new(
-        Uri::new(args.uri.as_encoded_bytes()),
-        args.body_codec(),
-        args.read_body()?,
-    );
-    request.meta = args.metadata();
-    request.xfer.clone_from(&args.xfer.0);
-    request.seq = args
-        .seq
-        .as_ref()
-        .map(|seq| Seq::from(seq.as_encoded_bytes()));
-
+    let mut request = request(args)?;
     let deadline = Deadline::after(args.timeout);
-    let tap = Tap::pushes(lines.clone(), None);
-    let peer = client::peer(
-        args.proto,
-        args.auth.as_deref(),
-        &args.tls,
-        args.echo,
-        tap,
-        args.timeout,
-        args.redial,
-    )?;
+    let tap = Tap::pushes(lines.clone(), None).secure(args.secure.shared()?, lines);
+    let peer = client::peer(&args.client(), tap)?;
     let session = peer.dial(&args.addr).await?;
     request.timeout = deadline.left();
     let reply = session.call_raw(request).await;
@@ -62,6 +45,30 @@ async fn call(args: &SendArgs, lines: &Lines) -> Result<RawReply, Failure> {
         )),
         _ => error.into(),
     })
+}
+
+fn request(args: &SendArgs) -> Result<Request, Failure> {
+    let Message {
+        mut header, body, ..
+    } = args.message(Mtype::CALL)?;
+    if let Some(secure) = args.secure.plugin()? {
+        // The peer's plugin encrypts it; what it cannot encrypt is told before anybody is dialled.
+        let mut tried = Message::new(Mtype::CALL, "", "").with_body_codec(header.body_codec);
+        secure
+            .encrypt_message(&Codecs::default(), &mut tried)
+            .map_err(Failure::cannot_encrypt)?;
+        if header.meta.get_bytes(SECURE).is_none() {
+            header.meta.set(SECURE, "true");
+        }
+    }
+    let mut request = Request::new(header.uri, header.body_codec, body);
+    request.meta = header.meta;
+    request.xfer = header.xfer.ids().to_vec();
+    request.seq = args
+        .seq
+        .as_ref()
+        .map(|seq| Seq::from(seq.as_encoded_bytes()));
+    Ok(request)
 }
 
 fn show(args: &SendArgs, reply: &RawReply, lines: &Lines) -> Result<(), Failure> {

@@ -6,12 +6,13 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use teleport::message::{Meta, meta};
+use teleport::message::{Message, Meta, Mtype, Uri, meta};
 use teleport::plugins::auth::Launch;
+use teleport::xfer::XferPipe;
 use teleport::{Peer, Raw, Rerror, UnknownCallCtx, UnknownPushCtx, codec};
 use tokio::runtime;
 
-use crate::args::{ClientTls, ProtoName, SendArgs, Wait};
+use crate::args::{ClientTls, ProtoName, Secure, SendArgs, Wait};
 use crate::exit::{Failure, surroundings};
 use crate::hex;
 use crate::tap::Tap;
@@ -32,32 +33,38 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     result
 }
 
+/// What a peer that dials is told.
+pub(crate) struct Client<'a> {
+    pub(crate) proto: ProtoName,
+    pub(crate) auth: Option<&'a str>,
+    pub(crate) secure: &'a Secure,
+    pub(crate) tls: &'a ClientTls,
+    pub(crate) echo: bool,
+    pub(crate) wait: Wait,
+    pub(crate) redial: i32,
+}
+
 /// A peer that prints what arrives.
-pub(crate) fn peer(
-    proto: ProtoName,
-    auth: Option<&str>,
-    tls: &ClientTls,
-    echo: bool,
-    tap: Tap,
-    wait: Wait,
-    redial: i32,
-) -> Result<Peer, Failure> {
+pub(crate) fn peer(args: &Client<'_>, tap: Tap) -> Result<Peer, Failure> {
     let mut builder = Peer::builder()
-        .proto(proto.proto())
+        .proto(args.proto.proto())
         .plugin(tap)
-        .redial_times(redial);
-    if let Some(tls) = tls.client()? {
+        .redial_times(args.redial);
+    if let Some(tls) = args.tls.client()? {
         builder = builder.tls_client(tls);
     }
-    if let Some(timeout) = wait.0 {
+    if let Some(timeout) = args.wait.0 {
         builder = builder.default_dial_timeout(timeout);
     }
-    if let Some(text) = auth {
+    if let Some(text) = args.auth {
         builder = builder.plugin(Launch::new(text));
+    }
+    if let Some(secure) = args.secure.plugin()? {
+        builder = builder.plugin(secure);
     }
     let peer = builder.build()?;
     peer.set_unknown_push(ignore_push)?;
-    if echo {
+    if args.echo {
         peer.set_unknown_call(echo_call)?;
     }
     Ok(peer)
@@ -103,8 +110,32 @@ impl Deadline {
 }
 
 impl SendArgs {
+    /// How to dial.
+    pub(crate) fn client(&self) -> Client<'_> {
+        Client {
+            proto: self.proto,
+            auth: self.auth.as_deref(),
+            secure: &self.secure,
+            tls: &self.tls,
+            echo: self.echo,
+            wait: self.timeout,
+            redial: self.redial,
+        }
+    }
+
+    /// The message, but for its sequence text, as it is before it is encrypted.
+    pub(crate) fn message(&self, mtype: Mtype) -> Result<Message, Failure> {
+        let uri = Uri::new(self.uri.as_encoded_bytes());
+        let xfer = XferPipe::from_ids(&self.xfer.0).map_err(|e| Failure::Usage(e.to_string()))?;
+        let mut message = Message::new(mtype, uri, self.read_body()?)
+            .with_body_codec(self.body_codec())
+            .with_xfer(xfer);
+        message.header.meta = self.metadata();
+        Ok(message)
+    }
+
     /// The metadata of the message.
-    pub(crate) fn metadata(&self) -> Meta {
+    fn metadata(&self) -> Meta {
         let mut pairs: Meta = self.meta.iter().map(|(key, value)| (key, value)).collect();
         if let Some(codec) = self.accept_codec {
             pairs.set(meta::ACCEPT_BODY_CODEC, codec.to_string());
@@ -113,7 +144,7 @@ impl SendArgs {
     }
 
     /// The codec of the message.
-    pub(crate) fn body_codec(&self) -> u8 {
+    fn body_codec(&self) -> u8 {
         match self.codec {
             codec::NONE => codec::JSON,
             codec => codec,
@@ -121,7 +152,7 @@ impl SendArgs {
     }
 
     /// The body of the message.
-    pub(crate) fn read_body(&self) -> Result<Bytes, Failure> {
+    fn read_body(&self) -> Result<Bytes, Failure> {
         let bytes = match &self.body {
             None => return Ok(Bytes::new()),
             Some(text) => read(text)?,

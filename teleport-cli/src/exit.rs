@@ -49,6 +49,14 @@ impl Failure {
         }
     }
 
+    /// What was to be sent cannot be encrypted, and is not sent.
+    pub(crate) fn cannot_encrypt(error: Rerror) -> Self {
+        Self::Usage(format!(
+            "the message cannot be encrypted: {}",
+            error.reason()
+        ))
+    }
+
     pub(crate) fn code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => USAGE.into(),

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::args::{ListenArgs, Wait};
-use crate::client::{self, CLOSING, Deadline};
+use crate::client::{self, CLOSING, Client, Deadline};
 use crate::end;
 use crate::exit::{Failure, surroundings};
 use crate::output::Lines;
@@ -65,16 +65,17 @@ async fn listen(
     let wait = args.timeout.unwrap_or(Wait(None));
     let deadline = Deadline::after(wait);
     let count = Count::new(args.count.unwrap_or(u64::MAX));
-    let tap = Tap::pushes(pushes.clone(), Some(count.clone()));
-    let peer = client::peer(
-        args.proto,
-        args.auth.as_deref(),
-        &args.tls,
-        args.echo,
-        tap,
+    let tap = Tap::pushes(pushes.clone(), Some(count.clone())).secure(args.secure.shared()?, lines);
+    let client = Client {
+        proto: args.proto,
+        auth: args.auth.as_deref(),
+        secure: &args.secure,
+        tls: &args.tls,
+        echo: args.echo,
         wait,
-        args.redial,
-    )?;
+        redial: args.redial,
+    };
+    let peer = client::peer(&client, tap)?;
     let session = peer.dial(&args.addr).await?;
     lines.say(show::line(&Connected {
         connected: &args.addr,

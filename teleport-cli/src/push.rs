@@ -10,12 +10,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use teleport::message::{Message, Mtype, Seq, Uri};
+use teleport::codec::Codecs;
+use teleport::message::{Message, Mtype, Seq};
 use teleport::plugins::auth;
+use teleport::plugins::secure::Legacy;
 use teleport::proto::Env;
 use teleport::rerror::Rerror;
 use teleport::socket::{self, DialOptions, Network, Place, Socket, SocketError, SocketReader};
-use teleport::xfer::XferPipe;
 use tokio::time::timeout;
 
 use crate::args::SendArgs;
@@ -23,7 +24,7 @@ use crate::client::{self, CLOSING, Deadline};
 use crate::end;
 use crate::exit::{CONNECTION, Failure};
 use crate::output::Lines;
-use crate::show::{self, Arrival, Summary};
+use crate::show::{self, Arrival, Failed, Summary};
 
 /// The pause before another attempt, as in the original.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -84,8 +85,9 @@ async fn write(
     deadline: Deadline,
 ) -> Result<Result<Duration, Failure>, Failure> {
     let (reader, mut writer) = socket.split();
+    let secure = args.secure.plugin()?;
     let started = Instant::now();
-    let mut reading = pin!(read_on(reader, lines));
+    let mut reading = pin!(read_on(reader, lines, secure.as_ref()));
     let mut writing = pin!(async {
         writer.write_message(message).await?;
         let cost = started.elapsed();
@@ -112,18 +114,17 @@ async fn write(
 }
 
 fn message(args: &SendArgs) -> Result<Message, Failure> {
-    let uri = Uri::new(args.uri.as_encoded_bytes());
     let seq = match &args.seq {
         Some(seq) => Seq::from(seq.as_encoded_bytes()),
         // A proof takes the first one.
         None => Seq::from_counter(args.auth.is_some().into()),
     };
-    let xfer = XferPipe::from_ids(&args.xfer.0).map_err(|e| Failure::Usage(e.to_string()))?;
-    let mut message = Message::new(Mtype::PUSH, uri, args.read_body()?)
-        .with_seq(seq)
-        .with_body_codec(args.body_codec())
-        .with_xfer(xfer);
-    message.header.meta = args.metadata();
+    let mut message = args.message(Mtype::PUSH)?.with_seq(seq);
+    if let Some(secure) = args.secure.plugin()? {
+        secure
+            .encrypt_message(&Codecs::default(), &mut message)
+            .map_err(Failure::cannot_encrypt)?;
+    }
     Ok(message)
 }
 
@@ -181,9 +182,14 @@ fn too_slow(args: &SendArgs, what: &str) -> Failure {
 }
 
 /// Reads until the other side ends, and prints the pushes that come.
-async fn read_on(mut reader: SocketReader, lines: &Lines) -> Result<(), Failure> {
+async fn read_on(
+    mut reader: SocketReader,
+    lines: &Lines,
+    secure: Option<&Legacy>,
+) -> Result<(), Failure> {
+    let codecs = Codecs::default();
     loop {
-        let message = match reader.read_message().await {
+        let mut message = match reader.read_message().await {
             Ok(Some(message)) if message.header.mtype == Mtype::PUSH => message,
             Ok(Some(_)) => continue,
             Ok(None) => return Ok(()),
@@ -192,6 +198,11 @@ async fn read_on(mut reader: SocketReader, lines: &Lines) -> Result<(), Failure>
                 return Err(Failure::connection(Rerror::conn_closed(reason)));
             }
         };
+        let opened = secure.map(|secure| secure.decrypt_message(&codecs, &mut message));
+        if let Some(Err(error)) = opened {
+            lines.say(show::line(&Failed(&error)));
+            continue;
+        }
         let header = &message.header;
         let line = show::line(&Arrival {
             kind: "push",

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
     print_panics(lines.clone());
     // When nobody reads what is printed, calls are answered all the same.
     let (messages, _) = Lines::to(io::stdout());
-    let result = client::block_on(serve(args, &messages));
+    let result = client::block_on(serve(args, &messages, &lines));
     messages.finish(Some(CLOSING));
     if result.is_ok() {
         lines.finish(Some(CLOSING));
@@ -33,8 +33,9 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
     end(result, &lines)
 }
 
-async fn serve(args: &ServeArgs, messages: &Lines) -> Result<(), Failure> {
+async fn serve(args: &ServeArgs, messages: &Lines, lines: &Lines) -> Result<(), Failure> {
     let mut builder = Peer::builder();
+    let tap = Tap::everything(messages.clone()).secure(args.secure.shared()?, lines);
     if let Some(tls) = args.tls.server()? {
         builder = builder.tls_server(tls);
     }
@@ -42,7 +43,7 @@ async fn serve(args: &ServeArgs, messages: &Lines) -> Result<(), Failure> {
         .proto(args.proto())
         .message_limit(args.limit)
         .count_time(true)
-        .plugin(Tap::everything(messages.clone()));
+        .plugin(tap);
     if let Some(wanted) = args.auth.clone() {
         builder = builder.plugin(Verify::new(move |_, text| {
             match constant_time_eq(text, &wanted) {
@@ -51,8 +52,15 @@ async fn serve(args: &ServeArgs, messages: &Lines) -> Result<(), Failure> {
             }
         }));
     }
+    let secure = args.secure.plugin()?;
+    let routes = Routes {
+        secure: secure.is_some(),
+    };
+    if let Some(secure) = secure {
+        builder = builder.plugin(secure);
+    }
     let peer = builder.build()?;
-    peer.set_unknown_call(Routes)?;
+    peer.set_unknown_call(routes)?;
     peer.set_unknown_push(client::ignore_push)?;
     // Whoever reads the first line may send a signal at once.
     let end = until_the_end(&peer)?;

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use teleport::{Hook, Hooks, Plugin, ReadCtx};
+use teleport::message::Message;
+use teleport::plugins::secure::Legacy;
+use teleport::{Caller, Hook, Hooks, Plugin, ReadCtx};
 use tokio::sync::Notify;
 
 use crate::output::Lines;
-use crate::show::{self, Arrival};
+use crate::show::{self, Arrival, Failed};
 
 /// A plugin that prints what arrives before anybody else sees it, whether it has a route or not.
 #[derive(Debug)]
@@ -15,6 +17,7 @@ pub(crate) struct Tap {
     lines: Lines,
     calls: bool,
     count: Option<Arc<Count>>,
+    secure: Option<(Arc<Legacy>, Lines)>,
 }
 
 /// How many messages are wanted.
@@ -68,6 +71,7 @@ impl Tap {
             lines,
             calls: false,
             count,
+            secure: None,
         }
     }
 
@@ -77,21 +81,52 @@ impl Tap {
             lines,
             calls: true,
             count: None,
+            secure: None,
+        }
+    }
+
+    /// Prints what was encrypted as it was before; why something does not decrypt goes to
+    /// `errors`, and the message is not printed.
+    pub(crate) fn secure(mut self, secure: Option<Arc<Legacy>>, errors: &Lines) -> Self {
+        self.secure = secure.map(|secure| (secure, errors.clone()));
+        self
+    }
+
+    /// A message as it is shown; the plugin that decrypts it for all others comes later.
+    fn opened(&self, ctx: &ReadCtx) -> Option<Message> {
+        let (secure, errors) = self.secure.as_ref()?;
+        let mut message = Message::new(ctx.mtype(), ctx.uri().clone(), ctx.body().clone())
+            .with_body_codec(ctx.body_codec());
+        message.header.meta = ctx.meta().clone();
+        match secure.decrypt_message(&ctx.session().codecs(), &mut message) {
+            Ok(()) => Some(message),
+            Err(error) => {
+                errors.say(show::line(&Failed(&error)));
+                None
+            }
         }
     }
 
     fn print(&self, kind: &'static str, ctx: &ReadCtx) -> Hook<'static> {
+        let opened = self.opened(ctx);
+        if self.secure.is_some() && opened.is_none() {
+            return Hook::OK;
+        }
+        let (uri, body) = match &opened {
+            Some(message) => (&message.header.uri, &message.body),
+            None => (ctx.uri(), ctx.body()),
+        };
         if self.count.as_ref().is_some_and(|count| !count.begin()) {
             return Hook::OK;
         }
         let line = show::line(&Arrival {
             kind,
-            uri: ctx.uri().as_bytes(),
+            uri: uri.as_bytes(),
             seq: ctx.seq().as_bytes(),
             codec: ctx.body_codec(),
             meta: ctx.meta(),
             xfer: ctx.xfer().ids(),
-            body: ctx.body(),
+            body,
         });
         let count = self.count.clone();
         let end = move || count.iter().for_each(|count| count.end());

@@ -95,7 +95,7 @@ pub use binder::Bind;
 pub use codec::Protobuf;
 pub use codec::Raw;
 pub use context::{
-    CallCtx, OnCancel, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx,
+    CallCtx, DialCtx, OnCancel, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx,
 };
 pub use error::{Error, ErrorKind};
 pub use message::{Message, Meta};

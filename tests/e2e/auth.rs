@@ -447,15 +447,34 @@ async fn a_dial_takes_the_answer_of_its_own_proof_alone() {
     assert_eq!(error.rerror().unwrap().code(), 503);
 }
 
+async fn panics_later(_session: &mut PreSession, text: &str) -> Result<(), Rerror> {
+    tokio::task::yield_now().await;
+    panic!("what is {text}")
+}
+
 #[tokio::test]
-async fn a_verifier_that_panics_refuses() {
-    let (logs, _guard) = capture(false);
-    let verify = Verify::new(|_, text| panic!("what is {text}"));
-    let server = Peer::builder().plugin(verify).build().unwrap();
-    let (answers, error) = said(&server, &launch_frame("A", "this").bytes()).await;
-    assert!(answers.is_empty());
-    assert_eq!(error.rerror().unwrap().code(), 500);
-    assert!(logs.has(&["auth_verify", "what is this"]));
+async fn a_verifier_that_panics_refuses_and_nothing_is_served() {
+    let at_once = || Verify::new(|_, text| panic!("what is {text}"));
+    for verify in [at_once(), Verify::by(panics_later)] {
+        let (logs, _guard) = capture(false);
+        let server = Peer::builder().plugin(verify).build().unwrap();
+        let echo = Echo::default();
+        server.route_call(echo.clone()).unwrap();
+        let mut bytes = launch_frame("A", "this").bytes();
+        bytes.extend(RawFrame::call("B", "/echo/it", "2").bytes());
+        let (answers, error) = said(&server, &bytes).await;
+        // What it panicked with is for the log alone.
+        let [answer] = &answers[..] else {
+            panic!("{answers:?}")
+        };
+        assert_eq!((answer.seq.as_str(), answer.uri.as_str()), ("A", auth::URI));
+        let due = r#"{"code":500,"message":"Internal Server Error"}"#;
+        assert_eq!(answer.error(), due);
+        assert_eq!(error.rerror().unwrap().code(), 500);
+        assert!(logs.has(&["auth_verify", "what is this"]));
+        assert_eq!(echo.0.load(Ordering::SeqCst), 0);
+        assert!(server.sessions().is_empty());
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod handshakes;
+mod notices;
 mod properties;
 mod sessions;
 

@@ -281,6 +281,22 @@ async fn what_does_not_decrypt_is_the_plugins_own_error_and_the_session_lives() 
         let error = answer(&mut stream, "/sec/add", bad).await.error();
         assert!(error.starts_with(r#"{"code":400"#), "{error}");
     }
+    // What decrypts to what the handler does not take is the plugin's error too, as in the original;
+    // nothing of it is in the answer, which is plain.
+    for bad in ["{", "\"secret\"", "[\"secret\"]"] {
+        let error = answer(&mut stream, "/sec/add", &encrypted(bad))
+            .await
+            .error();
+        let due = r#"{"code":100001,"message":"unmarshal raw body error""#;
+        assert!(
+            error.starts_with(due) && !error.contains("secret"),
+            "{error}"
+        );
+    }
+    let plain = RawFrame::call("A", "/sec/add", "{").bytes();
+    stream.write_all(&plain).await.unwrap();
+    let error = read_frame(&mut stream).await.unwrap().unwrap().error();
+    assert!(error.starts_with(r#"{"code":400"#), "{error}");
     let reply = answer(&mut stream, "/sec/add", &good).await;
     assert!(reply.error().is_empty() && is_encrypted(&reply));
 }

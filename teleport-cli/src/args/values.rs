@@ -78,6 +78,23 @@ pub(super) fn pair(text: OsString) -> Result<Pair, &'static str> {
     Ok((key, value))
 }
 
+/// A text that others should not see, or `@` and the file that it is in.
+pub(super) fn secret(text: &str) -> Result<String, String> {
+    let Some(file) = text.strip_prefix('@') else {
+        return Ok(text.to_owned());
+    };
+    let mut text =
+        std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    // Editors put a line end behind the last line.
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
+
 pub(super) fn address(text: &str) -> Result<String, String> {
     let place = Place::parse(text, Network::Tcp).map_err(|error| error.to_string())?;
     match place.network().missing() {

@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use teleport::message::Uri;
+use teleport::plugins::secure::SECURE;
 use teleport::router::UnknownCallHandler;
 use teleport::session::Request;
 use teleport::{Caller, Raw, Rerror, Session, UnknownCallCtx};
 
 /// Answers every call.
 #[derive(Debug)]
-pub(super) struct Routes;
+pub(super) struct Routes {
+    /// Whether what is encrypted is understood.
+    pub(super) secure: bool,
+}
 
 impl UnknownCallHandler for Routes {
     type Reply = Raw<Bytes>;
@@ -24,12 +28,28 @@ impl UnknownCallHandler for Routes {
                 let ms = number(ctx, "ms")?;
                 tokio::time::sleep(Duration::from_millis(ms)).await;
             }
-            "/push-me" => push_me(ctx).await?,
-            "/broadcast" => broadcast(ctx).await?,
-            "/call-me" => return call_me(ctx).await,
+            "/push-me" => push_me(ctx, self.request(ctx)?).await?,
+            "/broadcast" => broadcast(ctx, self.request(ctx)?).await?,
+            "/call-me" => return call_me(ctx, self.request(ctx)?).await,
             _ => {}
         }
         Ok(Raw(ctx.body().clone()))
+    }
+}
+
+impl Routes {
+    /// The call's own body, codec and pipe, for the uri that it names; encrypted if the call was.
+    fn request(&self, ctx: &UnknownCallCtx) -> Result<Request, Rerror> {
+        let uri = param(ctx, "uri")?;
+        if uri.is_empty() {
+            return Err(Rerror::bad_message("the parameter uri is empty"));
+        }
+        let mut request = Request::new(Uri::new(uri), ctx.body_codec(), ctx.body().clone());
+        request.xfer = ctx.xfer().ids().to_vec();
+        if self.secure && ctx.meta().get(SECURE) == Some("true") {
+            request.meta.set(SECURE, "true");
+        }
+        Ok(request)
     }
 }
 
@@ -45,8 +65,7 @@ fn panic() -> ! {
     panic!("this handler was asked to panic")
 }
 
-async fn push_me(ctx: &UnknownCallCtx) -> Result<(), Rerror> {
-    let request = request(ctx)?;
+async fn push_me(ctx: &UnknownCallCtx, request: Request) -> Result<(), Rerror> {
     let count: u64 = match ctx.query("count") {
         None if ctx.uri().query_bytes("count").is_none() => 1,
         _ => number(ctx, "count")?,
@@ -59,8 +78,7 @@ async fn push_me(ctx: &UnknownCallCtx) -> Result<(), Rerror> {
     Ok(())
 }
 
-async fn broadcast(ctx: &UnknownCallCtx) -> Result<(), Rerror> {
-    let request = request(ctx)?;
+async fn broadcast(ctx: &UnknownCallCtx, request: Request) -> Result<(), Rerror> {
     let caller = ctx.session().id();
     let full = ctx.peer().config().queue_limit;
     for session in ctx.peer().sessions().all() {
@@ -85,31 +103,22 @@ async fn push_to(session: &Session, request: &Request, full: usize) -> Result<()
         .map_err(|error| error.to_string())
 }
 
-async fn call_me(ctx: &mut UnknownCallCtx) -> Result<Raw<Bytes>, Rerror> {
-    let request = request(ctx)?;
+async fn call_me(ctx: &mut UnknownCallCtx, request: Request) -> Result<Raw<Bytes>, Rerror> {
     let reply = ctx.session().clone().call_raw(request).await?;
     if let Some(error) = reply.rerror() {
         return Err(error);
     }
     for (key, value) in reply.meta.iter() {
-        ctx.add_meta(key, value);
+        // Whether the own reply is encrypted is for its caller to say.
+        if key != SECURE.as_bytes() {
+            ctx.add_meta(key, value);
+        }
     }
     // What the caller asked for goes first.
     if ctx.reply_body_codec() == ctx.body_codec() {
         ctx.set_body_codec(reply.body_codec);
     }
     Ok(Raw(reply.body))
-}
-
-/// The call's own body, codec and pipe, for the uri that it names.
-fn request(ctx: &UnknownCallCtx) -> Result<Request, Rerror> {
-    let uri = param(ctx, "uri")?;
-    if uri.is_empty() {
-        return Err(Rerror::bad_message("the parameter uri is empty"));
-    }
-    let mut request = Request::new(Uri::new(uri), ctx.body_codec(), ctx.body().clone());
-    request.xfer = ctx.xfer().ids().to_vec();
-    Ok(request)
 }
 
 fn param<'a>(ctx: &'a UnknownCallCtx, name: &str) -> Result<&'a [u8], Rerror> {

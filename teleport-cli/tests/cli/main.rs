@@ -14,6 +14,7 @@ mod faults;
 mod listen;
 mod push;
 mod readme;
+mod secure;
 mod serve;
 mod support;
 mod tls;

@@ -7,8 +7,36 @@ use bytes::Bytes;
 
 use super::Received;
 use crate::message::{Header, Uri};
+use crate::rerror::Rerror;
 use crate::session::Session;
 use crate::swap::Swap;
+
+/// What [`pre_dial`](crate::Plugin::pre_dial) sees: where a connection is about to be dialled.
+#[derive(Debug)]
+pub struct DialCtx {
+    target: String,
+    is_redial: bool,
+}
+
+impl DialCtx {
+    pub(crate) fn new(target: String, is_redial: bool) -> Self {
+        Self { target, is_redial }
+    }
+
+    /// The address, with its network if that is not TCP, such as `127.0.0.1:9090` or
+    /// `unix:/run/app.sock`. Of a transport of one's own it is
+    /// [`Connect::target`](crate::socket::Connect::target).
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Whether this is another connection of a session that lost one.
+    #[must_use]
+    pub fn is_redial(&self) -> bool {
+        self.is_redial
+    }
+}
 
 /// What [`pre_read_header`](crate::Plugin::pre_read_header) sees: the session, before anything is
 /// known of the message.
@@ -36,11 +64,17 @@ impl PreCtx {
 pub struct ReadCtx {
     received: Received,
     body: Bytes,
+    /// What a body that does not decode is answered with.
+    undecodable: Option<Box<Rerror>>,
 }
 
 impl ReadCtx {
     pub(crate) fn new(received: Received, body: Bytes) -> Self {
-        Self { received, body }
+        Self {
+            received,
+            body,
+            undecodable: None,
+        }
     }
 
     pub(crate) fn into_parts(self) -> (Received, Bytes) {
@@ -59,6 +93,27 @@ impl ReadCtx {
     pub fn set_body(&mut self, codec: u8, body: impl Into<Bytes>) {
         self.received.set_body_codec(codec);
         self.body = body.into();
+    }
+
+    /// Sets the error for the case that the body does not decode to what the handler takes: for
+    /// plugins that put another body in place. The decoder's text, which may quote the body, then
+    /// goes to the log alone, at the level debug. Default: 400 `Bad Message` with that text. Has no
+    /// effect on replies.
+    pub fn set_decode_error(&mut self, rerror: Rerror) {
+        self.undecodable = Some(Box::new(rerror));
+    }
+
+    /// What a body is answered with that does not decode.
+    #[cold]
+    pub(crate) fn undecodable(&mut self, rerror: Rerror) -> Rerror {
+        match self.undecodable.take() {
+            Some(set) => {
+                let (remote, reason) = (self.session().remote_address(), rerror.reason());
+                tracing::debug!(%remote, reason, "a body does not decode");
+                *set
+            }
+            None => rerror,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -56,10 +57,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Life {
     started: Instant,
-    /// When the caller gives up, by what it said.
-    asked: Option<Instant>,
-    /// Whether the caller says so when it gives up.
-    attended: bool,
+    /// What the caller said; empty until it is known.
+    asked: OnceLock<Attends>,
     /// The age of the session, and the choice of the peer: what holds where the route says nothing.
     default_age: Duration,
     default_choice: OnCancel,
@@ -74,6 +73,13 @@ pub(crate) struct Life {
     tell: Notify,
 }
 
+/// A caller who says so when it gives up.
+#[derive(Debug)]
+struct Attends {
+    /// When it does at the latest, by what it said.
+    until: Option<Instant>,
+}
+
 const NEVER: u64 = u64::MAX;
 
 impl Life {
@@ -82,8 +88,7 @@ impl Life {
         let started = Instant::now();
         let life = Self {
             started,
-            asked: caller.and_then(|caller| started.checked_add(caller.0?)),
-            attended: caller.is_some(),
+            asked: OnceLock::new(),
             default_age: age,
             default_choice: choice,
             limit: AtomicU64::new(NEVER),
@@ -94,18 +99,31 @@ impl Life {
             driver: AtomicWaker::new(),
             tell: Notify::new(),
         };
-        life.set_limits(&Limits::default());
+        match caller {
+            Some(caller) => life.set_asked(caller),
+            None => life.set_limits(&Limits::default()),
+        }
         life
+    }
+
+    /// Takes what the caller said, once, before the route is known. The time counts from now on.
+    pub(crate) fn set_asked(&self, caller: Asked) {
+        let until = caller.0.and_then(|left| Instant::now().checked_add(left));
+        let _ = self.asked.set(Attends { until });
+        self.set_limits(&Limits::default());
+    }
+
+    /// How long the caller waits, counted from the start.
+    fn asked(&self) -> Option<Duration> {
+        let until = self.asked.get()?.until?;
+        Some(until.saturating_duration_since(self.started))
     }
 
     /// Takes what the route says, now that it is known. The time counts from the first hook on.
     pub(crate) fn set_limits(&self, limits: &Limits) {
         let age = limits.age.unwrap_or(self.default_age);
         let own = (!age.is_zero()).then_some(age);
-        let asked = self
-            .asked
-            .map(|at| at.saturating_duration_since(self.started));
-        let limit = match (own, asked) {
+        let limit = match (own, self.asked()) {
             (Some(own), Some(asked)) => Some(own.min(asked)),
             (own, asked) => own.or(asked),
         };
@@ -140,10 +158,7 @@ impl Life {
     #[cold]
     pub(crate) fn timed_out(&self) -> Rerror {
         let limit = self.limit().unwrap_or_default();
-        let asked = self
-            .asked
-            .map(|at| at.saturating_duration_since(self.started));
-        let whose = if asked == Some(limit) {
+        let whose = if self.asked() == Some(limit) {
             ", all the time that its caller had left"
         } else {
             ""
@@ -153,7 +168,7 @@ impl Life {
 
     /// Whether the caller says so when it gives up.
     pub(crate) fn is_attended(&self) -> bool {
-        self.attended
+        self.asked.get().is_some()
     }
 
     /// From now on there is a handler that could go on.

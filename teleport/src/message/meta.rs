@@ -41,6 +41,10 @@ pub(crate) fn retry_after(meta: &Meta) -> Option<Duration> {
 pub(crate) const NOTICE: &str = "X-Notice";
 /// The key of the sequence text of the call that a notice is about.
 pub(crate) const NOTICE_SEQ: &str = "X-Notice-Seq";
+/// The key of how many milliseconds those who are told had better spread over when they dial again.
+pub(crate) const NOTICE_SPREAD: &str = "X-Notice-Spread-Ms";
+/// The key of how many pushes came too late to be handled.
+pub(crate) const NOTICE_PUSHES: &str = "X-Notice-Pushes";
 
 /// The metadata of a message: an ordered list of pairs in which keys may repeat.
 ///
@@ -136,6 +140,7 @@ impl Meta {
     }
 
     /// Whether there are no pairs.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.read().is_none_or(Pairs::is_empty)
@@ -147,6 +152,7 @@ impl Meta {
     }
 
     /// The urlencoded text: as received while nothing was changed.
+    #[inline]
     #[must_use]
     pub fn encoded(&self) -> Cow<'_, [u8]> {
         if self.text.is_empty() && !self.is_empty() {

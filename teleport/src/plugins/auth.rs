@@ -8,19 +8,23 @@
 //! All of it has to be over within the peer's
 //! [`handshake_timeout`](crate::PeerConfig::handshake_timeout), 5 s unless it is set, and the text
 //! has to fit into its [`handshake_message_limit`](crate::PeerConfig::handshake_message_limit).
-//! The text is not encrypted: whoever can listen on the wire can read it.
+//! The text is not encrypted: whoever can listen on the wire can read it, unless TLS or the plugin
+//! `secure::Sealed` hides it.
 //!
 //! Neither plugin keeps anything of a connection: what a verifier learns goes into the session's
 //! [id](PreSession::set_id) and [swap](PreSession::swap_mut).
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use crate::codec::{self, BodyRef, FromBody};
 use crate::message::{Message, Mtype, Seq, Uri};
 use crate::plugin::{Hook, Hooks, Plugin};
+use crate::rerror::code;
 use crate::router::{ContextFn, ViaFunction};
 use crate::{ErrorKind, PreSession, Rerror};
 
@@ -199,7 +203,7 @@ impl Plugin for Launch {
 ///
 /// The first message has to be a CALL to [`URI`] with a text that the verifier accepts. If it is
 /// not, the error goes out as the answer and the connection is closed; nothing else that came by
-/// it is looked at. Frames that are broken, or too large, and a side that says nothing in time
+/// it is looked at. A verifier that panics refuses with error 500. Frames that are broken, or too large, and a side that says nothing in time
 /// are closed without an answer. A second CALL to [`URI`] on an accepted connection is a call like
 /// any other, without a route.
 ///
@@ -266,19 +270,26 @@ impl Plugin for Verify {
         Hook::wait(async move {
             let first = session.receive().await?;
             let verified = match text(session, &first) {
-                Ok(text) => self.0.any_verify(session, &text).await,
-                Err(rerror) => Err(rerror),
+                Ok(text) => or_panicked(async { self.0.any_verify(session, &text).await }).await,
+                Err(rerror) => Ok(Err(rerror)),
             };
             // Whatever came first, the original answers by a REPLY; one that belongs to no call is
             // ignored by everybody.
             let mut reply = Message::new(Mtype::REPLY, URI, "")
                 .with_seq(first.header.seq)
                 .with_body_codec(codec::JSON);
-            if let Err(rerror) = &verified {
-                rerror.set_meta(&mut reply.header.meta);
+            match &verified {
+                Ok(Ok(())) => {}
+                Ok(Err(rerror)) => rerror.set_meta(&mut reply.header.meta),
+                // A stranger need not know why.
+                Err(_) => Rerror::from_code(code::INTERNAL).set_meta(&mut reply.header.meta),
             }
-            session.send(reply).await?;
-            verified
+            let sent = session.send(reply).await;
+            match verified {
+                Ok(verified) => sent.map_err(Into::into).and(verified),
+                // The connection is refused, and the log says why.
+                Err(panic) => resume_unwind(panic),
+            }
         })
     }
 }
@@ -335,6 +346,18 @@ pub fn constant_time_eq(a: impl AsRef<[u8]>, b: impl AsRef<[u8]>) -> bool {
         .zip(b)
         .fold(0, |differ, (a, b)| std::hint::black_box(differ | (a ^ b)));
     differ == 0
+}
+
+/// What a future gives, or what it panicked with.
+async fn or_panicked<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
+    let mut future = pin!(future);
+    poll_fn(
+        |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        },
+    )
+    .await
 }
 
 /// The text in the first message of a connection.

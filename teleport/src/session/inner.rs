@@ -13,8 +13,9 @@ use super::Session;
 use super::batch;
 use super::calls::Calls;
 use super::cancels::Cancels;
-use super::control::Notice;
+use super::cuts::Cuts;
 use super::drain::Drain;
+use super::guard::Guard;
 use super::line::Line;
 use super::outbound::{After, CHAIN_FROM, FLUSH_AT, Outbound, Put, When};
 use super::scratch;
@@ -64,6 +65,8 @@ pub(crate) struct Inner {
     pub(crate) remote: Address,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Arc<crate::socket::tls::TlsInfo>>,
+    /// What vouches for messages that no hook sees.
+    pub(super) guard: Option<Arc<dyn Guard>>,
     pub(super) proto: Arc<dyn Proto>,
     swap: RwLock<Swap>,
     pub(super) seq: AtomicU64,
@@ -103,6 +106,9 @@ pub(crate) struct Inner {
     context_age: AtomicU64,
     pub(super) age: Mutex<super::sweep::Age>,
     pub(super) cancels: Cancels,
+    pub(super) cuts: Cuts,
+    /// The pushes of this side that the other end says it did not handle.
+    pub(super) pushes_lost: AtomicUsize,
     /// What a shutdown has to tell of this session, once there is one.
     pub(super) drain: OnceLock<Box<Drain>>,
 }
@@ -152,6 +158,7 @@ impl Inner {
             id: RwLock::default(),
             local,
             remote,
+            guard: None,
             proto,
             swap: RwLock::default(),
             seq: AtomicU64::new(seq),
@@ -180,6 +187,8 @@ impl Inner {
             context_age,
             age: Mutex::new(super::sweep::Age::default()),
             cancels: Cancels::default(),
+            cuts: Cuts::default(),
+            pushes_lost: AtomicUsize::new(0),
             #[cfg(feature = "tls")]
             tls: None,
             drain: OnceLock::new(),
@@ -325,6 +334,11 @@ impl Inner {
         self.state.load(Ordering::SeqCst) == ABORTED
     }
 
+    /// Whether nothing goes out any more, and the last hooks have run or are about to.
+    pub(super) fn sends_nothing(&self) -> bool {
+        self.state.load(Ordering::SeqCst) >= ABORTED
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.state.load(Ordering::SeqCst) == CLOSED
     }
@@ -371,11 +385,13 @@ impl Inner {
     }
 
     /// The peer shuts down; the session's task tells the other end.
-    pub(crate) fn ask_to_drain(&self) {
-        match self.line() {
+    pub(crate) fn ask_to_drain(self: &Arc<Self>) {
+        if let Some(line) = self.line().filter(|line| line.up().is_none()) {
             // There is no other end to be told.
-            Some(line) if line.up().is_none() => line.close("the peer shuts down"),
-            _ => self.look(LOOK_DRAIN),
+            line.close("the peer shuts down");
+        }
+        for connection in self.connections() {
+            connection.look(LOOK_DRAIN);
         }
     }
 
@@ -390,7 +406,7 @@ impl Inner {
         let _ = self
             .state
             .compare_exchange(from.0, from.1, Ordering::SeqCst, Ordering::SeqCst);
-        if !self.has_failed() && self.tell(Notice::GoingAway).is_err() {
+        if !self.has_failed() && self.tell(self.going_away()).is_err() {
             tracing::debug!(remote = %self.remote, "the other end cannot be told of the shutdown");
         }
     }
@@ -483,9 +499,9 @@ impl Inner {
     }
 
     /// Everything is over; those who wait for it are told.
-    pub(super) fn finish(&self) {
-        self.sum_up();
+    pub(super) fn finish(self: &Arc<Self>) {
         self.state.store(CLOSED, Ordering::SeqCst);
+        self.end_count();
         if let Some(line) = self.line() {
             line.connection_ended(self);
         }
@@ -699,6 +715,9 @@ impl Drop for Running {
         let is_waited_for = !self.0.is_open() || self.0.paused.load(Ordering::SeqCst);
         if is_waited_for && (before == 1 || self.0.paused.load(Ordering::SeqCst)) {
             self.0.look(LOOK_STATE);
+            if before == 1 && self.0.is_closed() {
+                self.0.sum_up();
+            }
         }
     }
 }

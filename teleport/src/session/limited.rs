@@ -15,23 +15,33 @@ use super::inner::Inner;
 use super::log::{self, Record};
 use super::slow::{Handled, REPLY_HOOKS, hooks_of, refuse, reply_handled};
 use crate::context::{Answered, Asked, Life, Limits, OnCancel};
-use crate::message::{Head, Mtype, Seq, Uri, meta};
+use crate::message::{Head, Meta, Mtype, Seq, Uri, meta};
 use crate::rerror::{Rerror, code};
 use crate::router::handler::CallHandler;
 use crate::router::{Entry, Tables};
 
-/// What a caller said about its patience.
-fn asked(head: &Head<'_>) -> Option<Asked> {
-    if head.mtype != Mtype::CALL {
+/// What a caller said about its patience; on a connection with a guard it says so where nobody sees
+/// it yet.
+fn asked(inner: &Inner, head: &Head<'_>) -> Option<Asked> {
+    if head.mtype != Mtype::CALL || inner.guard.is_some() {
         return None;
     }
     meta::find_encoded(head.meta, meta::REMAINING).map(|text| Asked::read(&text))
 }
 
+/// What a caller said where the guard's plugin has made it readable.
+pub(super) fn hear(inner: &Inner, life: &Life, meta: &Meta) {
+    if inner.guard.is_some()
+        && let Some(text) = meta.get_bytes(meta::REMAINING)
+    {
+        life.set_asked(Asked::read(text));
+    }
+}
+
 /// Whether a message needs a [`Life`], apart from what its route says.
 #[inline]
 pub(super) fn is_limited(inner: &Inner, head: &Head<'_>) -> bool {
-    inner.has_context_age() || (!head.meta.is_empty() && asked(head).is_some())
+    inner.has_context_age() || (!head.meta.is_empty() && asked(inner, head).is_some())
 }
 
 /// The life of a message that needs one. Without `limits` its route is not known yet, and `may`
@@ -44,7 +54,8 @@ pub(super) fn life(
     may: bool,
 ) -> Option<Arc<Life>> {
     let age = inner.context_age();
-    let asked = asked(head);
+    let asked = asked(inner, head);
+    let may = may || (head.mtype == Mtype::CALL && inner.guard.is_some());
     let own = limits.map_or(may, |limits| limits.age.is_some());
     if age.is_zero() && asked.is_none() && !own {
         return None;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::events::SessionEventKind;
+use super::guard::Guard;
 use super::inner::Inner;
 use super::launch::encode_with;
 use super::line::{Heritage, Line};
@@ -38,6 +39,7 @@ pub struct PreSession {
     heard: bool,
     /// What the other end said when it refused the connection.
     refusal: Option<Meta>,
+    guard: Option<Arc<dyn Guard>>,
     line: Option<Arc<Line>>,
     /// What was given to it when this is not the session's first connection.
     heritage: Option<Heritage>,
@@ -62,6 +64,7 @@ impl PreSession {
             session_age,
             heard: false,
             refusal: None,
+            guard: None,
             line: None,
             heritage: None,
         }
@@ -188,6 +191,27 @@ impl PreSession {
         self.socket.swap_mut()
     }
 
+    /// Puts a guard in place: it vouches for all further messages of this connection that no message
+    /// hook sees. For plugins that encrypt or authenticate, when their handshake is done.
+    ///
+    /// # Errors
+    ///
+    /// [`Plugin`](ErrorKind::Plugin) when another plugin's guard is there.
+    pub fn set_guard(&mut self, guard: Arc<dyn Guard>) -> Result<(), Error> {
+        if self.guard.is_some() {
+            let text = "two plugins want to guard one connection; use one of them";
+            return Err(Error::other(ErrorKind::Plugin, text.to_owned()));
+        }
+        self.guard = Some(guard);
+        Ok(())
+    }
+
+    /// Whether a guard is in place.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.guard.is_some()
+    }
+
     /// Sends a message. A CALL or PUSH without a sequence text gets the session's next.
     ///
     /// # Errors
@@ -201,6 +225,9 @@ impl PreSession {
         if message.header.seq.is_empty() && message.header.mtype != Mtype::REPLY {
             message.header.seq = self.next_seq();
         }
+        if let Some(guard) = &self.guard {
+            guard.seal(&mut message).map_err(Error::refused)?;
+        }
         self.socket
             .write_message(&message)
             .await
@@ -211,7 +238,8 @@ impl PreSession {
     ///
     /// # Errors
     ///
-    /// The connection failed or was closed, or its bytes are no message, or one that is too large here.
+    /// The connection failed or was closed, or its bytes are no message, or one that is too large
+    /// here, or that the [guard](Self::set_guard) does not take.
     ///
     /// # Cancel safety
     ///
@@ -219,8 +247,11 @@ impl PreSession {
     pub async fn receive(&mut self) -> Result<Message, Error> {
         loop {
             match self.socket.read_message().await {
-                Ok(Some(message)) => {
+                Ok(Some(mut message)) => {
                     self.heard = true;
+                    if let Some(guard) = &self.guard {
+                        guard.open(&mut message).map_err(Error::refused)?;
+                    }
                     self.refusal = control::refusal_of(&message);
                     return Ok(message);
                 }
@@ -268,13 +299,13 @@ impl PreSession {
     }
 
     /// The error of a handshake that failed: what a plugin says, with what the other end said.
-    pub(crate) fn refused(&self, rerror: Rerror) -> Error {
-        let is_busy = rerror.code() == code::SERVICE_UNAVAILABLE;
-        let error = Error::refused(rerror).with_meta(self.refusal.as_ref());
-        match self.refusal {
-            Some(_) if is_busy => error.not_run(),
-            _ => error,
-        }
+    pub(crate) fn refused(&self, error: Error) -> Error {
+        let Some(meta) = &self.refusal else {
+            return error;
+        };
+        let is_busy = error.rerror().map(Rerror::code) == Some(code::SERVICE_UNAVAILABLE);
+        let error = error.with_meta(Some(meta));
+        if is_busy { error.not_run() } else { error }
     }
 
     /// Tells one who came to the wrong port that it is.
@@ -405,7 +436,6 @@ impl PreSession {
         let id = parts
             .id
             .or_else(|| natural.socket_addr().map(|addr| addr.to_string()));
-        #[cfg_attr(not(feature = "tls"), allow(unused_mut, reason = "tls sets a field"))]
         let mut inner = Inner::new(
             self.shared,
             self.line,
@@ -416,6 +446,7 @@ impl PreSession {
             parts.pack,
             halves.write,
         );
+        inner.guard = self.guard;
         #[cfg(feature = "tls")]
         {
             inner.tls = halves.tls;

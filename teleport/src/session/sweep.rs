@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
+use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::inner::Inner;
 use crate::lock;
+use crate::peer::Shared;
 
 /// Deadlines that lie closer together than this are taken in one look.
 const GRAIN: Duration = Duration::from_millis(10);
@@ -68,18 +70,29 @@ impl Sweeper {
         if !state.runs {
             state.runs = true;
             state.next = Some(at);
-            let shared = Arc::downgrade(&inner.shared);
-            let wake = Arc::clone(&self.wake);
-            let runs = Runs(shared.clone());
-            inner.runtime.spawn(async move {
-                run(shared, wake).await;
-                drop(runs);
-            });
+            // A runtime that has ended drops the timer at once, and the timer's end locks the state.
+            drop(state);
+            self.start(&inner.shared, &inner.runtime, Vec::new());
         } else if state.next.is_none_or(|next| at < next) {
             state.next = Some(at);
             drop(state);
             self.wake.notify_one();
         }
+    }
+
+    /// Starts the timer on a runtime; `tried` are those on which it has ended.
+    fn start(&self, shared: &Arc<Shared>, runtime: &Handle, mut tried: Vec<runtime::Id>) {
+        tried.push(runtime.id());
+        let shared = Arc::downgrade(shared);
+        let wake = Arc::clone(&self.wake);
+        let runs = Runs {
+            shared: shared.clone(),
+            tried,
+        };
+        runtime.spawn(async move {
+            run(shared, wake).await;
+            drop(runs);
+        });
     }
 
     /// Looks at all that are watched, and notes when to look again.
@@ -144,14 +157,32 @@ impl Sweeper {
     }
 }
 
-/// The timer runs as long as this lives: the next one to need it starts another, should its
-/// runtime end before its peer.
-struct Runs(Weak<crate::peer::Shared>);
+/// The timer runs as long as this lives. Should its runtime end before its peer, then it goes on
+/// where another of the sessions lives that it watches; else the next one to need it starts it.
+struct Runs {
+    shared: Weak<Shared>,
+    tried: Vec<runtime::Id>,
+}
 
 impl Drop for Runs {
+    #[cold]
     fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            lock(&shared.sweeper().state).runs = false;
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        let sweeper = shared.sweeper();
+        let mut state = lock(&sweeper.state);
+        let watched = state.watched.iter().chain(state.ages.values());
+        // All are kept until the lock is given back: the last to let go of a session drops it.
+        let watched: Vec<_> = watched.filter_map(Weak::upgrade).collect();
+        let elsewhere = watched
+            .iter()
+            .map(|inner| &inner.runtime)
+            .find(|runtime| !self.tried.contains(&runtime.id()));
+        state.runs = elsewhere.is_some();
+        drop(state);
+        if let Some(runtime) = elsewhere {
+            sweeper.start(&shared, runtime, std::mem::take(&mut self.tried));
         }
     }
 }
@@ -267,7 +298,7 @@ fn look_at_queue(inner: &Arc<Inner>, now: Instant) -> bool {
 }
 
 /// The timer of a peer; ends with it.
-async fn run(shared: Weak<crate::peer::Shared>, wake: Arc<Notify>) {
+async fn run(shared: Weak<Shared>, wake: Arc<Notify>) {
     loop {
         let Some(next) = shared.upgrade().map(|shared| shared.sweeper().next()) else {
             return;

@@ -3,24 +3,20 @@
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
-use super::cipher::{BLOCK, Cipher};
-use super::envelope::Envelope;
+use self::parts::{asks, is_error, says};
+use super::cipher::Cipher;
 use super::{ACCEPT_SECURE, SECURE, hex};
+use crate::codec::Codecs;
 use crate::context::{ReadCtx, WriteCtx};
-use crate::message::{Uri, meta::REPLY_ERROR};
+use crate::message::{Message, Mtype, meta::REPLY_ERROR};
 use crate::plugin::{Hook, Hooks, Plugin, Scope};
 use crate::session::Caller;
 use crate::{Error, ErrorKind, Rerror};
 
-/// The query parameters that stand in for an encrypted query, in their order.
-const CIPHERTEXT: &str = "ciphertext";
-const CIPHERVERSION: &str = "cipherversion";
+mod parts;
 
 /// Notes in a call's own data whether its reply is to be encrypted.
 const REPLY: &str = "teleport.secure.reply";
-
-/// The message of all errors of what cannot be decrypted.
-const MESSAGE: &str = "decrypt ciphertext error";
 
 /// Encrypts queries and bodies as the secure plugin of the Go original does, with a key that both
 /// peers have: AES in ECB mode, byte for byte.
@@ -153,30 +149,62 @@ impl Legacy {
     ///
     /// They are no hex digits, no whole blocks of sixteen bytes, or not padded as they should be.
     pub fn decrypt(&self, ciphertext: &[u8]) -> Result<Bytes, Rerror> {
-        let bytes = hex::decode(ciphertext).map_err(|why| self.failed(why))?;
-        if bytes.is_empty() || bytes.len() % BLOCK != 0 {
-            return Err(self.failed("no whole number of blocks of 16 bytes"));
-        }
-        match self.cipher.decrypt(&bytes) {
-            Some(plain) => Ok(plain.into()),
-            None => Err(self.failed("the padding of the last block is not valid")),
-        }
+        self.open(ciphertext)
     }
 
-    fn failed(&self, why: impl Into<std::borrow::Cow<'static, str>>) -> Rerror {
-        Rerror::new(self.code, MESSAGE, why)
+    /// Encrypts a message as the plugin does on its way out: for a [`Socket`](crate::socket::Socket)
+    /// without a peer. One whose metadata has `X-Secure` with another value than `true` loses that
+    /// pair and stays plain, and so does a reply that is an error.
+    ///
+    /// # Errors
+    ///
+    /// The codec of the body cannot carry what is encrypted; the message is not to be sent then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::codec::{self, Codecs};
+    /// use teleport::message::{Message, Mtype};
+    /// use teleport::plugins::secure::Legacy;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (secure, codecs) = (Legacy::new(100_001, "cipherkey1234567")?, Codecs::default());
+    /// let mut message = Message::new(Mtype::PUSH, "/note?to=me", "\"hello\"")
+    ///     .with_body_codec(codec::JSON);
+    /// secure.encrypt_message(&codecs, &mut message)?;
+    /// assert!(!message.body.starts_with(b"\"hello"));
+    /// secure.decrypt_message(&codecs, &mut message)?;
+    /// assert_eq!(message.body, "\"hello\"");
+    /// assert_eq!(message.header.uri.query("to"), Some("me"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn encrypt_message(&self, codecs: &Codecs, message: &mut Message) -> Result<(), Rerror> {
+        let header = &mut message.header;
+        if !is_error(header.meta.get_bytes(REPLY_ERROR)) && asks(&mut header.meta, true) {
+            message.body = self.seal(codecs, header, &message.body)?;
+        }
+        Ok(())
     }
 
-    fn check_version(&self, version: &[u8]) -> Result<(), Rerror> {
-        if version == self.version.as_bytes() {
+    /// Decrypts a message that says that it is encrypted, as the plugin does with what comes, and
+    /// leaves any other as it is.
+    ///
+    /// # Errors
+    ///
+    /// It does not decrypt; then it may be decrypted in part.
+    pub fn decrypt_message(&self, codecs: &Codecs, message: &mut Message) -> Result<(), Rerror> {
+        let header = &mut message.header;
+        if !says(&mut header.meta) || is_error(header.meta.get_bytes(REPLY_ERROR)) {
             return Ok(());
         }
-        let got = String::from_utf8_lossy(version);
-        let text = format!(
-            "inconsistent encryption version, get:{got:?}, want:{:?}",
-            self.version
-        );
-        Err(self.failed(text))
+        if header.mtype != Mtype::REPLY {
+            self.open_query(&mut header.uri, false)?;
+        }
+        if let Some(body) = self.open_body(codecs, header.body_codec, &message.body, false)? {
+            message.body = body;
+        }
+        Ok(())
     }
 
     fn is_enforced_on(&self, path: &str) -> bool {
@@ -188,34 +216,13 @@ impl Legacy {
     }
 
     fn write(&self, ctx: &mut WriteCtx, asked: bool) -> Result<(), Rerror> {
-        let meta = &mut ctx.header_mut().meta;
-        let said = meta.get_bytes(SECURE).map(|value| value == b"true");
-        if said == Some(false) {
-            meta.remove(SECURE);
-        }
-        let is_secure = said.unwrap_or(asked);
-        if !is_secure {
+        if !asks(&mut ctx.header_mut().meta, asked) {
             return Ok(());
         }
-        if said.is_none() {
-            meta.set(SECURE, "true");
-        }
-        let uri = &mut ctx.header_mut().uri;
-        if !uri.raw_query().is_empty() {
-            let ciphertext = self.encrypt(uri.raw_query());
-            let version = &self.version;
-            uri.set_raw_query(format!(
-                "{CIPHERTEXT}={ciphertext}&{CIPHERVERSION}={version}"
-            ));
-        }
-        let envelope = Envelope {
-            version: self.version.clone(),
-            ciphertext: self.encrypt(ctx.body()),
-        };
+        let codecs = ctx.session().codecs();
+        let body = ctx.body().clone();
+        let body = self.seal(&codecs, ctx.header_mut(), &body)?;
         let codec = ctx.header().body_codec;
-        let body = envelope
-            .pack(&ctx.session().codecs(), codec)
-            .map_err(|why| Rerror::new(self.code, "encrypt error", why.to_string()))?;
         ctx.set_body(codec, body);
         Ok(())
     }
@@ -244,7 +251,7 @@ impl Legacy {
             Some(b"false") => Some(false),
             _ => None,
         };
-        let is_secure = is_secure(ctx);
+        let is_secure = says(ctx.meta_mut());
         if let Some(reply) = accept.or_else(|| is_secure.then_some(true)) {
             ctx.swap().insert(REPLY, reply);
         }
@@ -255,80 +262,32 @@ impl Legacy {
                 false => Ok(()),
             };
         }
-        self.read_query(ctx, enforced)?;
+        self.open_query(ctx.uri_mut(), enforced)?;
         self.read_body(ctx, enforced)
     }
 
-    fn plain(&self, why: &'static str) -> Rerror {
-        Rerror::new(self.code, "secure message required", why)
-    }
-
-    fn read_query(&self, ctx: &mut ReadCtx, enforced: bool) -> Result<(), Rerror> {
-        let uri = ctx.uri();
-        let version = uri.query_bytes(CIPHERVERSION).unwrap_or_default();
-        if version.is_empty() {
-            // A message without a query, or of somebody who did not encrypt it.
-            return match enforced && !uri.raw_query().is_empty() {
-                true => Err(self.plain("the query is not encrypted")),
-                false => Ok(()),
-            };
-        }
-        self.check_version(version)?;
-        let ciphertext = uri.query_bytes(CIPHERTEXT).unwrap_or_default();
-        let mut query = self.decrypt(ciphertext)?.to_vec();
-        let mut added = Uri::new(uri.as_bytes());
-        added
-            .retain_query(|key, _| key != CIPHERTEXT.as_bytes() && key != CIPHERVERSION.as_bytes());
-        if !added.raw_query().is_empty() {
-            if enforced {
-                return Err(self.plain("a part of the query is not encrypted"));
-            }
-            query.push(b'&');
-            query.extend_from_slice(added.raw_query());
-        }
-        ctx.uri_mut().set_raw_query(query);
-        Ok(())
-    }
-
     fn read_body(&self, ctx: &mut ReadCtx, enforced: bool) -> Result<(), Rerror> {
-        if ctx.body().is_empty() {
-            // Not even padding: the original takes it for an empty body.
-            return match enforced {
-                true => Err(self.plain("the body is not encrypted")),
-                false => Ok(()),
-            };
-        }
+        let codecs = ctx.session().codecs();
         let codec = ctx.body_codec();
-        let envelope = Envelope::unpack(&ctx.session().codecs(), codec, ctx.body())
-            .map_err(|why| Rerror::bad_message(why.to_string()))?;
-        self.check_version(envelope.version.as_bytes())?;
-        let body = self.decrypt(envelope.ciphertext.as_bytes())?;
-        ctx.set_body(codec, body);
+        if let Some(body) = self.open_body(&codecs, codec, ctx.body(), enforced)? {
+            ctx.set_body(codec, body);
+            // As the original says it, but for the decoder's text: errors are plain, and it may quote
+            // what was encrypted.
+            ctx.set_decode_error(Rerror::new(
+                self.code,
+                "unmarshal raw body error",
+                "what was decrypted is not what the handler takes",
+            ));
+        }
         Ok(())
     }
 
     fn read_reply(&self, ctx: &mut ReadCtx) -> Result<(), Rerror> {
-        if !is_secure(ctx) || is_error(ctx.meta().get_bytes(REPLY_ERROR)) {
+        if !says(ctx.meta_mut()) || is_error(ctx.meta().get_bytes(REPLY_ERROR)) {
             return Ok(());
         }
         self.read_body(ctx, false)
     }
-}
-
-/// Whether a message says that it is encrypted. Any other value is taken off.
-fn is_secure(ctx: &mut ReadCtx) -> bool {
-    match ctx.meta().get_bytes(SECURE) {
-        Some(b"true") => true,
-        Some(_) => {
-            ctx.meta_mut().remove(SECURE);
-            false
-        }
-        None => false,
-    }
-}
-
-fn is_error(value: Option<&[u8]>) -> bool {
-    value.is_some_and(|value| !value.is_empty())
 }
 
 const ON_ROUTES: Hooks = Hooks::PRE_READ_CALL_BODY

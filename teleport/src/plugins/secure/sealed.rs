@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 use self::channel::{Channel, Outside, Refused};
 use super::hex;
 use crate::context::{ReadCtx, WriteCtx};
-use crate::message::Mtype;
+use crate::message::{Message, Mtype};
 use crate::peer::PeerConfig;
 use crate::plugin::{Hook, Hooks, Plugin, PluginContainer};
+use crate::session::Guard;
 use crate::{Error, ErrorKind, PreSession, Rerror, Session};
 
 mod channel;
@@ -23,9 +24,6 @@ const CODE: i32 = 100_001;
 
 /// The shortest key, in bytes.
 const SHORTEST: usize = 32;
-
-/// Where a session keeps what it seals by.
-const CHANNEL: &str = "teleport.sealed.channel";
 
 /// Where a call keeps its number, for its reply.
 const NUMBER: &str = "teleport.sealed.number";
@@ -103,21 +101,21 @@ impl fmt::Debug for Key {
 /// - Messages of one session have no order among themselves, here as without this plugin. One that
 ///   more than 8192 others have overtaken is refused with an error, and the session lives.
 ///
+/// - What the framework itself says beside the messages is sealed as they are: how much time a caller
+///   has left, that it gave a call up, that an end goes away, and which calls it did not run. So are
+///   the handshakes of other plugins, such as auth.
+///
 /// Whoever stands between two peers can still hold messages back, let them overtake each other within
-/// that bound, and cut the line. They can also change what the framework itself says beside the
-/// messages: how much time a caller has left, that it gave a call up, that an end goes away, and which
-/// calls it then did not run. So a call that such an end leaves without a reply may have run, whatever
-/// [`may_retry`](crate::Error::may_retry) says. Somebody who learns the key can read what was recorded
-/// before. For more, put TLS underneath.
+/// that bound, and cut the line. Somebody who learns the key can read what was recorded before. For
+/// more, put TLS underneath.
 ///
 /// Replies that the framework makes itself, as error 404 or 503, are sealed like any other. A plain
 /// reply, whatever it says, makes its call fail with this plugin's error, and closes the session.
 ///
 /// It belongs on the peer as a whole, when it is built, and takes its place in front of and behind
 /// all other plugins by itself: those see and change messages as if nothing was sealed. Only plugins
-/// that were put on the left by hand see them sealed. What other plugins exchange in a handshake of
-/// their own is not sealed; the key itself says who is there, so an auth plugin is seldom needed
-/// beside it. Filters that compress find nothing to compress.
+/// that were put on the left by hand see them sealed. The key itself says who is there, so an auth
+/// plugin is seldom needed beside it. Filters that compress find nothing to compress.
 ///
 /// # Examples
 ///
@@ -240,7 +238,7 @@ impl Plugin for Sealed {
 impl Shared {
     /// A plugin that was put on a peer after it was built has no parts that work.
     fn check(&self, session: &PreSession) -> Result<(), Rerror> {
-        if session.swap().contains(CHANNEL) {
+        if session.is_guarded() {
             return Ok(());
         }
         Err(self.failed(
@@ -249,13 +247,33 @@ impl Shared {
         ))
     }
 
-    fn channel(&self, session: &Session) -> Result<Arc<Channel>, Rerror> {
-        let channel = session.swap().get::<Arc<Channel>>(CHANNEL).cloned();
-        channel.ok_or_else(|| self.failed("the session was not sealed when it was made"))
+    fn channel<'a>(&self, session: &'a Session) -> Result<&'a Channel, Rerror> {
+        let connection = session.guard::<Connection>();
+        let connection =
+            connection.ok_or_else(|| self.failed("the session was not sealed when it was made"))?;
+        Ok(&connection.channel)
+    }
+
+    fn refused(&self, why: Refused) -> Rerror {
+        self.failed(match why {
+            Refused::Plain => "a message came that is not sealed",
+            Refused::Forged => "a message came that the other end did not seal",
+            Refused::Replayed => "a message came twice",
+            Refused::TooLate => "the message came too late; too many overtook it",
+        })
+    }
+
+    fn used_up(&self) -> Rerror {
+        self.failed("as many messages were sealed as one key may seal; dial again for new keys")
+    }
+
+    fn too_large(&self) -> Rerror {
+        self.failed("the message is too large to be sealed")
     }
 
     fn seal(&self, ctx: &mut WriteCtx) -> Result<(), Rerror> {
-        let channel = self.channel(ctx.session())?;
+        let session = ctx.session().clone();
+        let channel = self.channel(&session)?;
         let mtype = ctx.header().mtype;
         let answers = match mtype {
             Mtype::REPLY => channel.take_call(&ctx.header().seq),
@@ -263,9 +281,7 @@ impl Shared {
         };
         let Some(number) = channel.next_number(mtype == Mtype::REPLY) else {
             drop(ctx.session().close());
-            return Err(self.failed(
-                "as many messages were sealed as one key may seal; dial again for new keys",
-            ));
+            return Err(self.used_up());
         };
         if mtype == Mtype::CALL {
             ctx.swap().insert(NUMBER, number);
@@ -273,7 +289,7 @@ impl Shared {
         let body = ctx.body().clone();
         let sealed = channel
             .seal(number, ctx.header_mut(), &body, answers)
-            .ok_or_else(|| self.failed("the message is too large to be sealed"))?;
+            .ok_or_else(|| self.too_large())?;
         let codec = ctx.header().body_codec;
         ctx.set_body(codec, sealed);
         Ok(())
@@ -294,13 +310,8 @@ impl Shared {
     }
 
     fn open(&self, ctx: &mut ReadCtx) -> Result<(), Rerror> {
-        let refused = |why: Refused| match why {
-            Refused::Plain => self.failed("a message came that is not sealed"),
-            Refused::Forged => self.failed("a message came that the other end did not seal"),
-            Refused::Replayed => self.failed("a message came twice"),
-            Refused::TooLate => self.failed("the message came too late; too many overtook it"),
-        };
-        let opened = self.channel(ctx.session()).and_then(|channel| {
+        let session = ctx.session().clone();
+        let opened = self.channel(&session).and_then(|channel| {
             let answers = match ctx.mtype() {
                 Mtype::REPLY => ctx.swap().get::<u64>(NUMBER).copied(),
                 _ => None,
@@ -313,9 +324,9 @@ impl Shared {
                 xfer: ctx.xfer().ids(),
                 answers,
             };
-            match channel.open(outside, ctx.meta(), ctx.body()) {
-                Err(Refused::TooLate) => Ok(Err(refused(Refused::TooLate))),
-                Err(why) => Err(refused(why)),
+            match channel.open(outside, ctx.meta(), ctx.body(), true) {
+                Err(Refused::TooLate) => Ok(Err(self.refused(Refused::TooLate))),
+                Err(why) => Err(self.refused(why)),
                 Ok(parts) => Ok(Ok(parts)),
             }
         });
@@ -339,9 +350,57 @@ impl Shared {
     }
 }
 
+/// What one connection is sealed by. What no message hook sees goes this way.
+struct Connection {
+    shared: Arc<Shared>,
+    channel: Channel,
+}
+
+impl Guard for Connection {
+    fn seal(&self, message: &mut Message) -> Result<(), Rerror> {
+        let (channel, header) = (&self.channel, &mut message.header);
+        let number = channel
+            .next_number(header.mtype == Mtype::REPLY)
+            .ok_or_else(|| self.shared.used_up())?;
+        message.body = channel
+            .seal(number, header, &message.body, None)
+            .ok_or_else(|| self.shared.too_large())?;
+        Ok(())
+    }
+
+    fn open(&self, message: &mut Message) -> Result<(), Rerror> {
+        let header = &mut message.header;
+        let outside = Outside {
+            mtype: header.mtype,
+            seq: &header.seq,
+            uri: header.uri.as_bytes(),
+            codec: header.body_codec,
+            xfer: header.xfer.ids(),
+            answers: None,
+        };
+        let opened = self
+            .channel
+            .open(outside, &header.meta, &message.body, false);
+        let parts = opened.map_err(|why| self.shared.refused(why))?;
+        if let Some(uri) = parts.uri {
+            header.uri = uri;
+        }
+        header.meta = parts.meta;
+        message.body = parts.body;
+        Ok(())
+    }
+}
+
 /// The part that makes the keys of a connection, and opens what comes before anybody sees it.
 #[derive(Debug)]
 struct Opens(Arc<Shared>);
+
+impl Opens {
+    fn guard(&self, session: &mut PreSession, channel: Channel) -> Result<(), Rerror> {
+        let shared = Arc::clone(&self.0);
+        Ok(session.set_guard(Arc::new(Connection { shared, channel }))?)
+    }
+}
 
 impl Plugin for Opens {
     fn name(&self) -> &'static str {
@@ -359,16 +418,14 @@ impl Plugin for Opens {
     fn post_dial<'a>(&'a self, session: &'a mut PreSession) -> Hook<'a> {
         Hook::wait(async move {
             let channel = handshake::dial(&self.0, session).await?;
-            session.swap_mut().insert(CHANNEL, Arc::new(channel));
-            Ok(())
+            self.guard(session, channel)
         })
     }
 
     fn post_accept<'a>(&'a self, session: &'a mut PreSession) -> Hook<'a> {
         Hook::wait(async move {
             let channel = handshake::accept(&self.0, session).await?;
-            session.swap_mut().insert(CHANNEL, Arc::new(channel));
-            Ok(())
+            self.guard(session, channel)
         })
     }
 

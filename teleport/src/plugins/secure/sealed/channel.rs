@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::window::{Seen, WINDOW, Window};
 use crate::Rerror;
-use crate::message::{Header, Meta, Mtype, Seq, Uri, meta::REMAINING};
+use crate::message::{Header, Meta, Mtype, Seq, Uri};
 
 /// The key of the only pair of metadata of a sealed message: the number of the message.
 pub(super) const NUMBER: &str = "X-Sealed";
@@ -172,12 +172,14 @@ impl Channel {
         Some(text.freeze())
     }
 
-    /// Opens a message. One that is not authentic changes nothing here.
+    /// Opens a message. One that is not authentic changes nothing here. A call is noted for its
+    /// reply if it is `bound` to it.
     pub(super) fn open(
         &self,
         outside: Outside<'_>,
         meta: &Meta,
         sealed: &[u8],
+        bound: bool,
     ) -> Result<Parts, Refused> {
         let number = number_of(meta).ok_or(Refused::Plain)?;
         if number >= MOST {
@@ -193,7 +195,7 @@ impl Channel {
             Seen::Again => return Err(Refused::Replayed),
             Seen::TooLate => return Err(Refused::TooLate),
         }
-        if outside.mtype == Mtype::CALL {
+        if bound && outside.mtype == Mtype::CALL {
             came.calls.insert(outside.seq.clone(), number);
         }
         Ok(parts)
@@ -274,13 +276,11 @@ fn split(uri: &[u8]) -> (&[u8], &[u8]) {
     uri.split_at(uri.iter().position(|b| *b == b'?').unwrap_or(uri.len()))
 }
 
-/// The number in the metadata of a sealed message, which has nothing else but what the framework
-/// says behind all plugins of the time that is left.
+/// The number in the metadata of a sealed message, which has nothing else.
 fn number_of(meta: &Meta) -> Option<u64> {
     let mut pairs = meta.iter();
     let (key, value) = pairs.next()?;
-    let is_known = |(key, _): (&[u8], _)| key == REMAINING.as_bytes();
-    if key != NUMBER.as_bytes() || !pairs.next().is_none_or(is_known) || pairs.next().is_some() {
+    if key != NUMBER.as_bytes() || pairs.next().is_some() {
         return None;
     }
     let number: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;

@@ -101,16 +101,20 @@ pub(super) async fn dial(shared: &Shared, pre: &mut PreSession) -> Result<Channe
         .with_meta(NONCE_KEY, hex::encode(&nonce));
     pre.send(hello).await.map_err(local)?;
     let reply = pre.receive().await.map_err(local)?.header;
+    // An error refuses whatever it belongs to: a peer that is full says so before it reads.
+    if let Some(rerror) = Rerror::from_meta(&reply.meta) {
+        return Err(failed(match reply.seq == seq {
+            true => format!(
+                "the other end does not take sealed sessions, or not with this key: {rerror}"
+            ),
+            false => format!("refused by the other end: {rerror}"),
+        }));
+    }
     if reply.mtype != Mtype::REPLY || reply.seq != seq {
         return Err(failed(format!(
             "the other end answered the hello with a {} to {}",
             reply.mtype,
             reply.uri.path()
-        )));
-    }
-    if let Some(rerror) = Rerror::from_meta(&reply.meta) {
-        return Err(failed(format!(
-            "the other end does not take sealed sessions, or not with this key: {rerror}"
         )));
     }
     let theirs = bytes(&reply.meta, NONCE_KEY).ok_or_else(|| no("nonce", shared))?;
