@@ -25,6 +25,7 @@ mod hostile_ports;
 mod hub;
 mod idle;
 mod log_lines;
+mod narrow;
 #[cfg(target_os = "linux")]
 mod networks;
 mod overload;
