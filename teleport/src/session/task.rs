@@ -135,8 +135,8 @@ pub(crate) fn start(
 async fn run_out(task: Task, end: End) {
     let inner = &end.0;
     let Task { read, reading, .. } = task;
-    let may_reset = reading && !inner.is_aborted() && inner.local.socket_addr().is_some();
-    let read = may_reset.then_some(read);
+    let may_reset = !inner.is_aborted() && inner.local.socket_addr().is_some();
+    let mut read = reading.then_some(read);
     inner.unread.store(0, Ordering::Relaxed);
     if let Some(drain) = inner.drain.get().filter(|_| inner.is_closing()) {
         let pushes_dropped = drain.pushes_dropped();
@@ -144,8 +144,8 @@ async fn run_out(task: Task, end: End) {
             tracing::debug!(remote = %inner.remote, "the other end cannot be told of the end");
         }
     }
-    finish(inner).await;
-    if let Some(read) = read.filter(|_| !inner.out.was_cut()) {
+    finish(inner, &mut read).await;
+    if let Some(read) = read.filter(|_| may_reset && !inner.out.was_cut()) {
         tokio::select! {
             () = linger(read) => {}
             () = inner.shared.is_over() => {}
@@ -179,7 +179,7 @@ impl Drop for End {
 }
 
 /// Writes what is left, shuts the connection, and runs the last hooks.
-async fn finish(inner: &Arc<Inner>) {
+async fn finish(inner: &Arc<Inner>, read: &mut Option<Box<dyn AsyncRead + Send + Unpin>>) {
     inner.calls.close();
     if inner.is_aborted() {
         inner.out.close();
@@ -192,7 +192,12 @@ async fn finish(inner: &Arc<Inner>) {
                 inner.out.cut();
                 return Poll::Ready(());
             }
-            inner.out.poll_shutdown(cx)
+            if inner.out.poll_shutdown(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // Two ends that end at once must not wait for each other's reading.
+            drop_what_comes(cx, read);
+            Poll::Pending
         });
         if tokio::time::timeout(LAST_WRITES, shutdown).await.is_ok() {
             break;
@@ -255,6 +260,23 @@ impl Inner {
             (Session(Arc::clone(self)), kind)
         });
     }
+}
+
+/// Reads what there is, to no end. `None` is left when there will be no more.
+fn drop_what_comes(cx: &mut Context<'_>, read: &mut Option<Box<dyn AsyncRead + Send + Unpin>>) {
+    let mut nowhere = [0; 4096];
+    for _ in 0..READS_PER_WAKE {
+        let Some(open) = read else {
+            return;
+        };
+        let mut buf = ReadBuf::new(&mut nowhere);
+        match Pin::new(open).poll_read(cx, &mut buf) {
+            Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+            Poll::Ready(_) => *read = None,
+            Poll::Pending => return,
+        }
+    }
+    cx.waker().wake_by_ref();
 }
 
 /// Reads on, to no end, until the other end has closed its side too. A TCP connection that is
