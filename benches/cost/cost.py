@@ -26,7 +26,7 @@ PACK = r"teleport/session/inner::pack"
 WRITE = r"teleport/session/outbound::(put|poll_work)"
 CALL = r"teleport/session/call::poll"
 PLACE = r"teleport/session/call::take_in|teleport/session/calls::(poll|deliver)"
-FREE = r"core/ptr/mod::drop_in_place.*BenchmarkMessage.*"
+FREE = r"core/ptr/mod::drop_in_placeteleport_benches\.\.message\.\.BenchmarkMessage"
 HANDLER = r"load/message::answered"
 
 # Where arguments, results and contexts are moved from hand to hand.

@@ -166,6 +166,11 @@ impl Shared {
         self.shutdown.tally()
     }
 
+    /// A connection is at its end while handlers of it run; a shutdown waits for those too.
+    pub(crate) fn note_apart(&self, inner: &Arc<crate::session::Inner>) {
+        self.shutdown.note_apart(inner);
+    }
+
     /// Waits until the shutdown waits for nothing any more.
     pub(crate) async fn is_over(&self) {
         self.shutdown.is_over().await;

@@ -6,6 +6,7 @@ mod calls;
 mod ends;
 mod events;
 mod pauses;
+mod planned;
 mod plugins;
 mod pushes;
 mod random;

@@ -1,6 +1,10 @@
 //! How a peer shuts down: everything that was accepted is finished, refused or cut off, and the
 //! report says which.
 
+mod attacks;
+mod cuts;
+mod pushes;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

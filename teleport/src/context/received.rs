@@ -209,10 +209,12 @@ impl Received {
     }
 
     /// Whether the handler was told that nobody waits for it any more: its time is over, or its
-    /// caller gave up. Never under [`OnCancel::Finish`](super::OnCancel::Finish).
+    /// caller gave up. Never under [`OnCancel::Finish`](super::OnCancel::Finish). So is every handler
+    /// at the deadline of a [shutdown](crate::Peer::shutdown), for those that cannot be dropped then.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.life.as_ref().is_some_and(|life| life.is_told())
+        let is_told = self.life.as_ref().is_some_and(|life| life.is_told());
+        is_told || self.session.inner().is_cut()
     }
 
     /// Waits until [`is_cancelled`](Self::is_cancelled); for ever, if that never happens.

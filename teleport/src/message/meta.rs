@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -29,10 +30,21 @@ pub const NOT_RUN: &str = "X-Not-Run";
 /// The key under which an error reply says, as a decimal number of milliseconds, how long the caller
 /// had better wait before it tries again.
 pub const RETRY_AFTER_MS: &str = "X-Retry-After-Ms";
+
+/// How long somebody had better wait, if the metadata say so.
+pub(crate) fn retry_after(meta: &Meta) -> Option<Duration> {
+    let text = meta.get(RETRY_AFTER_MS)?;
+    text.parse().ok().map(Duration::from_millis)
+}
+
 /// The key under which a REPLY that belongs to no call gives notice of something.
 pub(crate) const NOTICE: &str = "X-Notice";
 /// The key of the sequence text of the call that a notice is about.
 pub(crate) const NOTICE_SEQ: &str = "X-Notice-Seq";
+/// The key of how many milliseconds those who are told had better spread over when they dial again.
+pub(crate) const NOTICE_SPREAD: &str = "X-Notice-Spread-Ms";
+/// The key of how many pushes came too late to be handled.
+pub(crate) const NOTICE_PUSHES: &str = "X-Notice-Pushes";
 
 /// The metadata of a message: an ordered list of pairs in which keys may repeat.
 ///
@@ -128,6 +140,7 @@ impl Meta {
     }
 
     /// Whether there are no pairs.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.read().is_none_or(Pairs::is_empty)
@@ -139,6 +152,7 @@ impl Meta {
     }
 
     /// The urlencoded text: as received while nothing was changed.
+    #[inline]
     #[must_use]
     pub fn encoded(&self) -> Cow<'_, [u8]> {
         if self.text.is_empty() && !self.is_empty() {

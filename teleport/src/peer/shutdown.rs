@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -15,7 +16,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use crate::session::{Session, Tally};
+use crate::lock;
+use crate::session::{Inner, Session, Tally};
 
 /// How often the sessions are looked at.
 const LOOK: Duration = Duration::from_millis(10);
@@ -33,10 +35,15 @@ const LAST_HOOKS: Duration = Duration::from_millis(250);
 
 const REASON: &str = "the peer is shutting down";
 
+type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What a peer knows of its shutdown.
-#[derive(Debug)]
 pub(super) struct Shutdown {
     begun: AtomicBool,
+    /// What sees the shutdown through, until somebody who waits for it is in a runtime.
+    driver: Mutex<Option<Driver>>,
+    /// Connections that ended while handlers of them ran.
+    apart: Mutex<Vec<Weak<Inner>>>,
     tally: Tally,
     hurry: CancellationToken,
     over: CancellationToken,
@@ -47,6 +54,8 @@ impl Default for Shutdown {
     fn default() -> Self {
         Self {
             begun: AtomicBool::new(false),
+            driver: Mutex::default(),
+            apart: Mutex::default(),
             tally: Tally::default(),
             hurry: CancellationToken::new(),
             over: CancellationToken::new(),
@@ -67,6 +76,39 @@ impl Shutdown {
     pub(super) async fn is_over(&self) {
         self.over.cancelled().await;
     }
+
+    pub(super) fn note_apart(&self, inner: &Arc<Inner>) {
+        let mut apart = lock(&self.apart);
+        if apart.len() == apart.capacity() {
+            apart.retain(|inner| inner.upgrade().is_some_and(|inner| inner.handlers() > 0));
+        }
+        apart.push(Arc::downgrade(inner));
+    }
+
+    /// The connections that ended while handlers of them ran, and do still.
+    fn apart(&self) -> Vec<Arc<Inner>> {
+        let apart = lock(&self.apart);
+        let apart = apart.iter().filter_map(Weak::upgrade);
+        apart.filter(|inner| inner.handlers() > 0).collect()
+    }
+
+    /// Begins to see the shutdown through, if nothing does yet and this is in a runtime.
+    fn run_driver(&self) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && let Some(driver) = lock(&self.driver).take()
+        {
+            runtime.spawn(driver);
+        }
+    }
+}
+
+impl fmt::Debug for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shutdown")
+            .field("begun", &self.begun)
+            .field("tally", &self.tally)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What became of the work of a peer that was [shut down](super::Peer::shutdown).
@@ -83,12 +125,18 @@ pub struct ShutdownReport {
     pub sessions_cut: usize,
     /// The handlers that came to their end: calls, pushes, and the hooks around them.
     pub handlers_finished: usize,
-    /// The handlers that were running, or whose replies were waiting for room, when their session
-    /// was cut off. Nobody gets their replies; what they do themselves goes on until the runtime
-    /// ends.
+    /// The handlers that were cut off at the deadline: dropped where they waited. Nobody gets their
+    /// replies.
     pub handlers_cut: usize,
+    /// How many of those go on, until they or the runtime end: those that are to
+    /// [finish](crate::OnCancel::Finish), and those that could not be dropped, because they block a
+    /// thread or compute without waiting.
+    pub handlers_left: usize,
     /// The calls that came when their session was closing, and were told that they were not run.
     pub calls_refused: usize,
+    /// The pushes that came when their session was closing, and were dropped. A push has no answer;
+    /// a peer of this kind is told how many of its pushes they were.
+    pub pushes_dropped: usize,
     /// The calls of this side that came to their end: by a reply, their timeout, or their caller.
     pub calls_finished: usize,
     /// The calls of this side that got no reply, because their connection ended before.
@@ -112,6 +160,7 @@ impl ShutdownReport {
         let lost = [
             self.sessions_cut,
             self.handlers_cut,
+            self.pushes_dropped,
             self.calls_cut,
             self.replies_lost,
             self.bytes_unsent,
@@ -128,7 +177,9 @@ impl ShutdownReport {
             sessions_cut: get(&tally.sessions_cut),
             handlers_finished: get(&tally.handlers).saturating_sub(handlers_cut),
             handlers_cut,
+            handlers_left: get(&tally.handlers_left),
             calls_refused: get(&tally.refused),
+            pushes_dropped: get(&tally.pushes_dropped),
             calls_finished: get(&tally.calls).saturating_sub(calls_cut),
             calls_cut,
             replies_lost: get(&tally.replies_lost),
@@ -156,6 +207,8 @@ impl fmt::Display for ShutdownReport {
         )?;
         let rare = [
             (self.sessions_cut, "sessions cut off"),
+            (self.handlers_left, "handlers go on"),
+            (self.pushes_dropped, "pushes dropped"),
             (self.replies_lost, "replies lost"),
             (self.bytes_unsent, "bytes unsent"),
             (self.hooks_cut, "hooks cut off"),
@@ -177,24 +230,18 @@ pub(super) fn shut_down(
     deadline: Duration,
 ) -> impl Future<Output = ShutdownReport> + Send + use<> {
     let mut report = shared.shutdown.report.subscribe();
-    let driver = if shared.shutdown.begun.swap(true, Ordering::SeqCst) {
+    if shared.shutdown.begun.swap(true, Ordering::SeqCst) {
         shared.shutdown.hurry.cancel();
-        None
     } else {
-        begin(shared);
-        let driver = drive(Arc::clone(shared), Instant::now(), deadline);
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                runtime.spawn(driver);
-                None
-            }
-            Err(_) => Some(driver),
-        }
-    };
+        let apart = begin(shared);
+        let driver = drive(Arc::clone(shared), apart, Instant::now(), deadline);
+        *lock(&shared.shutdown.driver) = Some(Box::pin(driver));
+    }
+    shared.shutdown.run_driver();
+    let shared = Arc::clone(shared);
     async move {
-        if let Some(driver) = driver {
-            driver.await;
-        }
+        shared.shutdown.run_driver();
+        drop(shared);
         // The sender is a part of the peer, which the driver keeps alive until it has reported.
         let report = report.wait_for(Option::is_some).await;
         report
@@ -205,16 +252,31 @@ pub(super) fn shut_down(
     }
 }
 
-/// Takes no more connections, and makes the sessions tell their other ends.
-fn begin(shared: &Arc<Shared>) {
+/// Takes no more connections, and makes the sessions tell their other ends. Gives the connections
+/// that are at their end while handlers of them run.
+fn begin(shared: &Arc<Shared>) -> Vec<Arc<Inner>> {
     shared.closing.cancel();
-    for session in shared.hub.all() {
-        session.inner().ask_to_drain();
+    let apart = shared.shutdown.apart();
+    for inner in &apart {
+        inner.begin_count();
+    }
+    let sessions = shared.hub.all();
+    shared.shutdown.tally.spread_for(sessions.len());
+    for session in sessions {
+        session.0.ask_to_drain();
     }
     shared.tasks.close();
+    apart
 }
 
-async fn drive(shared: Arc<Shared>, began: Instant, deadline: Duration) {
+/// All connections of which something is left.
+fn connections(shared: &Shared) -> Vec<Arc<Inner>> {
+    let sessions = shared.hub.all();
+    let of_sessions = sessions.iter().flat_map(|s| s.0.connections());
+    of_sessions.chain(shared.shutdown.apart()).collect()
+}
+
+async fn drive(shared: Arc<Shared>, apart: Vec<Arc<Inner>>, began: Instant, deadline: Duration) {
     let hurry = shared.shutdown.hurry.clone();
     let in_time = tokio::select! {
         biased;
@@ -225,8 +287,8 @@ async fn drive(shared: Arc<Shared>, began: Instant, deadline: Duration) {
         cut_off(&shared).await;
     }
     shared.shutdown.over.cancel();
-    for session in shared.hub.all() {
-        session.inner().sum_up();
+    for inner in connections(&shared).iter().chain(&apart) {
+        inner.sum_up();
     }
     let report = ShutdownReport::of(
         &shared.shutdown.tally,
@@ -246,7 +308,7 @@ async fn drain(shared: &Arc<Shared>, deadline: Duration) {
     loop {
         tokio::select! {
             biased;
-            () = shared.tasks.wait() => return,
+            () = shared.tasks.wait() => break,
             _ = looks.tick() => {}
         }
         let now = Instant::now();
@@ -257,6 +319,9 @@ async fn drain(shared: &Arc<Shared>, deadline: Duration) {
                 session.inner().begin_close(REASON);
             }
         }
+    }
+    while !shared.shutdown.apart().is_empty() {
+        looks.tick().await;
     }
 }
 
@@ -280,21 +345,27 @@ fn is_still(
     now.saturating_duration_since(since) >= quiet
 }
 
-/// Aborts what is left, and lets the hooks of the end run for a moment.
+/// Aborts what is left, drops the handlers that wait, and lets the hooks of the end run for a moment.
 async fn cut_off(shared: &Arc<Shared>) {
-    for session in shared.hub.all() {
-        session.inner().begin_count();
-        session.inner().abort_session("the peer has shut down");
-    }
-    if tokio::time::timeout(LAST_HOOKS, shared.tasks.wait())
-        .await
-        .is_ok()
-    {
+    let abort = || {
+        let connections = connections(shared);
+        connections.iter().for_each(|inner| inner.begin_count());
+        for session in shared.hub.all() {
+            session.inner().abort_session("the peer has shut down");
+        }
+        // Only now, so that no reply goes out of what is counted as cut off.
+        connections.iter().for_each(|inner| inner.cut_handlers());
+        connections
+    };
+    let connections = abort();
+    let done = async {
+        shared.shutdown.tally.are_dropped(&connections).await;
+        shared.tasks.wait().await;
+    };
+    if tokio::time::timeout(LAST_HOOKS, done).await.is_ok() {
         return;
     }
     shared.shutdown.over.cancel();
-    for session in shared.hub.all() {
-        session.inner().abort_session("the peer has shut down");
-    }
+    abort();
     let _ = tokio::time::timeout(LAST_HOOKS, shared.tasks.wait()).await;
 }

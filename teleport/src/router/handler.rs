@@ -8,7 +8,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,12 +21,12 @@ use crate::rerror::Rerror;
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// How far a handler came in place.
-pub(crate) enum Step<T> {
+/// How far the handler of a push came in place.
+pub(crate) enum Step {
     /// It is done.
-    Done(T),
+    Done(Result<(), Rerror>),
     /// It waits for something.
-    Pending(BoxFuture<'static, T>),
+    Pending(BoxFuture<'static, PushOutcome>),
 }
 
 /// What came out of a handler: its context, unless a panic swallowed it, and its answer.
@@ -35,10 +35,10 @@ pub(crate) type Outcome<C, T> = (Option<C>, Result<T, Rerror>);
 pub(crate) type CallOutcome = Outcome<CallCtx, Box<dyn ReplyBody>>;
 pub(crate) type PushOutcome = Outcome<PushCtx, ()>;
 
-/// What the engine does with the outcome of a call that was done in place. The body is lent, so
-/// that a result that is encoded at once is never boxed.
+/// What the engine does with the outcome of a call that was done in place. The context and the body
+/// are lent, so that a result that is encoded at once is neither boxed nor moved.
 pub(crate) type AnswerFn<'a> =
-    &'a mut dyn FnMut(Option<CallCtx>, Result<&mut dyn ReplyBody, Rerror>);
+    &'a mut dyn FnMut(Option<&CallCtx>, Result<&mut dyn ReplyBody, &Rerror>);
 
 /// A decoded argument of any type.
 pub(crate) type Arg = Box<dyn Any + Send>;
@@ -65,12 +65,7 @@ pub(crate) trait CallHandler: Send + Sync {
 /// The handler of a push, its types erased.
 pub(crate) trait PushHandler: Send + Sync {
     /// Decodes and runs as far as it goes without waiting.
-    fn start(
-        &self,
-        codecs: &Codecs,
-        ctx: PushCtx,
-        body: BodyRef<'_>,
-    ) -> Result<Step<PushOutcome>, DecodeFail>;
+    fn start(&self, codecs: &Codecs, ctx: PushCtx, body: BodyRef<'_>) -> Result<Step, DecodeFail>;
 
     /// Decodes alone.
     fn decode(&self, codecs: &Codecs, codec: u8, body: BodyRef<'_>) -> Result<Arg, DecodeFail>;
@@ -188,17 +183,18 @@ where
         body: BodyRef<'_>,
         answer: AnswerFn<'_>,
     ) -> Started {
-        let arg = match self.decode_caught(codecs, ctx.body_codec(), body) {
-            Ok(arg) => arg,
-            Err(fail) => return Started::Undecoded(fail),
+        let codec = ctx.body_codec();
+        let decode = || (self.decode)(codecs, codec, body);
+        let done = |outcome: Done<'_, F>| match outcome {
+            Ok((ctx, Ok(body))) => answer(Some(ctx), Ok(body)),
+            Ok((ctx, Err(rerror))) => answer(Some(ctx), Err(rerror)),
+            Err(text) => answer(None, Err(&Rerror::internal(text))),
         };
-        match poll_once(self.cache, || (self.run)(ctx, arg)) {
-            First::Ready((ctx, Ok(mut body))) => answer(Some(ctx), Ok(&mut body)),
-            First::Ready((ctx, Err(rerror))) => answer(Some(ctx), Err(rerror)),
-            First::Panicked(text) => answer(None, Err(Rerror::internal(text))),
-            First::Pending(future) => return Started::Pending(Box::pin(erase_call(future))),
+        match poll_once(self.cache, ctx, decode, &self.run, done) {
+            First::Done => Started::Answered,
+            First::Undecoded(fail) => Started::Undecoded(fail),
+            First::Pending(future) => Started::Pending(Box::pin(erase_call(future))),
         }
-        Started::Answered
     }
 
     fn decode(&self, codecs: &Codecs, codec: u8, body: BodyRef<'_>) -> Result<Arg, DecodeFail> {
@@ -227,18 +223,21 @@ where
     A: Send + 'static,
     F: Future<Output = (PushCtx, Result<(), Rerror>)> + Send + 'static,
 {
-    fn start(
-        &self,
-        codecs: &Codecs,
-        ctx: PushCtx,
-        body: BodyRef<'_>,
-    ) -> Result<Step<PushOutcome>, DecodeFail> {
-        let arg = self.decode_caught(codecs, ctx.body_codec(), body)?;
-        Ok(match poll_once(self.cache, || (self.run)(ctx, arg)) {
-            First::Ready((ctx, result)) => Step::Done((Some(ctx), result)),
-            First::Panicked(text) => Step::Done((None, Err(Rerror::internal(text)))),
-            First::Pending(future) => Step::Pending(Box::pin(caught(future))),
-        })
+    fn start(&self, codecs: &Codecs, ctx: PushCtx, body: BodyRef<'_>) -> Result<Step, DecodeFail> {
+        let codec = ctx.body_codec();
+        let decode = || (self.decode)(codecs, codec, body);
+        let mut result = Ok(());
+        let done = |outcome: Done<'_, F>| {
+            result = match outcome {
+                Ok((_, result)) => std::mem::replace(result, Ok(())),
+                Err(text) => Err(Rerror::internal(text)),
+            };
+        };
+        match poll_once(self.cache, ctx, decode, &self.run, done) {
+            First::Done => Ok(Step::Done(result)),
+            First::Undecoded(fail) => Err(fail),
+            First::Pending(future) => Ok(Step::Pending(Box::pin(caught(future)))),
+        }
     }
 
     fn decode(&self, codecs: &Codecs, codec: u8, body: BodyRef<'_>) -> Result<Arg, DecodeFail> {
@@ -304,11 +303,23 @@ fn poll_caught<F: Future>(
     }
 }
 
-/// Where the first poll of a future left it.
-enum First<F: Future> {
-    Ready(F::Output),
-    Panicked(String),
-    Pending(Pin<Box<Option<F>>>),
+/// Where the first poll of a handler left it.
+enum First<F> {
+    /// Who wanted its outcome has been told.
+    Done,
+    /// Its argument could not be decoded; nobody was told.
+    Undecoded(DecodeFail),
+    Pending(Slot<F>),
+}
+
+/// What a handler gave that was done at once, or the text of its panic.
+type Done<'a, F> = Result<&'a mut <F as Future>::Output, String>;
+
+/// What is being done when a panic comes.
+enum Stage {
+    Decoding,
+    Handling,
+    Telling,
 }
 
 /// Names the box that each thread keeps for one handler.
@@ -367,32 +378,65 @@ impl CacheKey {
     }
 }
 
-/// Builds a future in this thread's box for the handler and polls it once. Whoever it waits for
-/// wakes nobody: a future that is not ready is polled again by the task it moves to.
-fn poll_once<F: Future + 'static>(key: CacheKey, build: impl FnOnce() -> F) -> First<F> {
+/// Decodes, builds the handler's future in this thread's box, polls it once, and tells `done` of the
+/// outcome. Whoever the future waits for wakes nobody: one that is not ready is polled again by the
+/// task it moves to.
+///
+/// All in one place, because an argument or a result may be large: neither is moved from hand to
+/// hand more often than it takes.
+fn poll_once<C, A, F: Future + 'static>(
+    key: CacheKey,
+    ctx: C,
+    decode: impl Fn() -> Result<A, CodecError>,
+    run: &impl Fn(C, A) -> F,
+    mut done: impl FnMut(Done<'_, F>),
+) -> First<F> {
     let mut slot = key.take::<F>();
+    let mut ctx = Some(ctx);
+    let mut stage = Stage::Decoding;
     let first = catch_unwind(AssertUnwindSafe(|| {
-        slot.set(Some(build()));
+        match (decode(), ctx.take()) {
+            (Ok(arg), Some(ctx)) => {
+                stage = Stage::Handling;
+                slot.set(Some(run(ctx, arg)));
+            }
+            (Err(error), _) => return Err(DecodeFail::Codec(error)),
+            // It is taken only here.
+            (Ok(_), None) => return Ok(true),
+        }
         let mut cx = Context::from_waker(Waker::noop());
-        let poll = match slot.as_mut().as_pin_mut() {
+        let mut poll = match slot.as_mut().as_pin_mut() {
             Some(future) => future.poll(&mut cx),
             None => Poll::Pending,
         };
-        if poll.is_ready() {
-            slot.set(None);
-        }
-        poll
+        let Poll::Ready(outcome) = &mut poll else {
+            return Ok(true);
+        };
+        slot.set(None);
+        stage = Stage::Telling;
+        done(Ok(outcome));
+        Ok(false)
     }));
-    match first {
-        Ok(Poll::Pending) => First::Pending(slot),
-        Ok(Poll::Ready(output)) => {
+    match (first, stage) {
+        (Ok(Ok(true)), _) => First::Pending(slot),
+        (Ok(Ok(false)), _) => {
             key.give(slot);
-            First::Ready(output)
+            First::Done
         }
-        Err(panic) => {
+        (Ok(Err(fail)), _) => {
+            key.give(slot);
+            First::Undecoded(fail)
+        }
+        (Err(panic), Stage::Decoding) => {
+            First::Undecoded(DecodeFail::Panic(crate::panic_text(&*panic)))
+        }
+        (Err(panic), Stage::Handling) => {
             // What is left of the future may panic once more when it is dropped.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(slot)));
-            First::Panicked(crate::panic_text(&*panic))
+            done(Err(crate::panic_text(&*panic)));
+            First::Done
         }
+        // Not the handler's: it is for whoever runs the session.
+        (Err(panic), Stage::Telling) => resume_unwind(panic),
     }
 }

@@ -61,7 +61,7 @@ impl Relaunch {
                 self.place.move_to(waiting.place());
             }
             let result = ready!(waiting.poll(cx));
-            if !waiting.may_go_again(&result, self.call.is_idempotent) {
+            if !waiting.may_go_again(result.as_ref(), self.call.is_idempotent) {
                 return Poll::Ready(result);
             }
             let launching = self.call.clone().launch(self.session.clone());

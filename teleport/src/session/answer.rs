@@ -76,16 +76,20 @@ impl Answer {
         mut self,
         inner: &Arc<Inner>,
         ctx: Option<&CallCtx>,
-        result: Result<&mut dyn ReplyBody, Rerror>,
+        result: Result<&mut dyn ReplyBody, &Rerror>,
     ) {
+        let failed;
         let error = match result {
-            Ok(body) => self.send_body(inner, ctx, body).err(),
+            Ok(body) => {
+                failed = self.send_body(inner, ctx, body).err();
+                failed.as_ref()
+            }
             Err(rerror) => Some(rerror),
         };
-        if let Some(rerror) = &error {
+        if let Some(rerror) = error {
             self.send_error(inner, ctx, rerror);
         }
-        self.log(inner, error.as_ref());
+        self.log(inner, error);
     }
 
     /// Sends an error that no handler was asked about.
@@ -270,6 +274,7 @@ pub(super) fn deliver(
         let session = parked.running.session();
         session.0.out.wait_for_room().await;
         if session.0.put(&buffer, body.as_ref(), When::Soon).is_err() {
+            session.0.count_lost_reply();
             tracing::debug!(remote = %session.0.remote, "a reply was lost with its connection");
         }
         drop(parked);
@@ -277,24 +282,33 @@ pub(super) fn deliver(
     Ok(size)
 }
 
-/// Counts the bytes of a reply that waits for room, as long as it lives.
+/// Counts a reply that waits for room, as long as it lives. The bytes are the last to go: without
+/// them nothing is counted any more.
 struct Parked {
     running: Running,
+    _bytes: ParkedBytes,
+}
+
+struct ParkedBytes {
+    inner: Arc<Inner>,
     size: usize,
 }
 
 impl Parked {
     fn new(running: Running, size: usize) -> Self {
-        let session = running.session();
-        session.0.parked.fetch_add(size, Ordering::SeqCst);
-        Self { running, size }
+        let inner = running.session().0;
+        inner.parked.fetch_add(size, Ordering::SeqCst);
+        Self {
+            running,
+            _bytes: ParkedBytes { inner, size },
+        }
     }
 }
 
-impl Drop for Parked {
+impl Drop for ParkedBytes {
     fn drop(&mut self) {
-        let session = self.running.session();
-        session.0.parked.fetch_sub(self.size, Ordering::SeqCst);
+        self.inner.parked.fetch_sub(self.size, Ordering::SeqCst);
+        self.inner.look_again_if_cut();
     }
 }
 
@@ -352,7 +366,7 @@ impl Owed {
             let inner = &self.running.session().0;
             match result {
                 Ok(mut body) => answer.send(inner, ctx.as_ref(), Ok(&mut *body)),
-                Err(rerror) => answer.send(inner, ctx.as_ref(), Err(rerror)),
+                Err(rerror) => answer.send(inner, ctx.as_ref(), Err(&rerror)),
             }
         }
     }
@@ -371,6 +385,11 @@ impl Drop for Owed {
         if let Some(answer) = self.answer.take() {
             let rerror = Rerror::internal("the handler was cancelled before it was done");
             let inner = &self.running.session().0;
+            if inner.cuts.is_cut() {
+                // Its connection is cut off as well.
+                let mut answer = answer;
+                return answer.log(inner, Some(&rerror));
+            }
             match self.hooks.take() {
                 None => answer.refuse(inner, &rerror),
                 Some((hooks, uri)) => {

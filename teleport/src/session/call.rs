@@ -18,7 +18,7 @@ use super::calls::{ReplyBytes, ReplyIn};
 use super::inner::Inner;
 use super::launch::{Again, Launch, launch};
 use super::options::Options;
-use super::waiting::{CallPlace, Waiting};
+use super::waiting::{CallPlace, Waiting, awaited_again};
 use crate::codec::{BodyRef, FromBody, ToBody};
 use crate::error::Error;
 use crate::message::{Meta, Seq, meta};
@@ -217,42 +217,43 @@ impl<R: FromBody, A: ToBody> Future for CallFuture<'_, R, A> {
                     }
                 },
                 State::Waiting(waiting) => {
-                    let reply = ready!(waiting.poll(cx));
-                    if !is_plain(&reply) && waiting.may_go_again(&reply, call.options.idempotent) {
-                        let again = Again::of(call.session, &call.options, &call.body)
-                            .map(|again| again.until(waiting.deadline));
-                        match again {
-                            Ok(again) => {
-                                let launching = again.launch(call.session.clone());
-                                *state = State::Launching(Box::pin(launching));
-                                continue;
-                            }
-                            Err(error) => {
-                                *state = State::Done;
-                                return Poll::Ready(Err(error));
-                            }
+                    let mut reply = Recycled::default();
+                    let ended = ready!(waiting.poll_into(cx, &mut reply.0));
+                    let result = match &reply.0 {
+                        // Not even the state is touched: the waiting knows that it is over.
+                        Some(reply) if reply.meta.is_empty() => {
+                            return Poll::Ready(decode(&waiting.inner, reply));
                         }
+                        Some(reply) => Ok(reply),
+                        None => Err(ended.err().unwrap_or_else(awaited_again)),
+                    };
+                    if !waiting.may_go_again(result.as_deref(), call.options.idempotent) {
+                        return Poll::Ready(result.and_then(|reply| decode(&waiting.inner, reply)));
                     }
-                    let result = reply.and_then(|reply| {
-                        let result = decode(&waiting.inner, &reply);
-                        reply.body.recycle();
-                        result
-                    });
-                    *state = State::Done;
-                    return Poll::Ready(result);
+                    let again = Again::of(call.session, &call.options, &call.body)?;
+                    let again = again.until(waiting.deadline);
+                    let launching = again.launch(call.session.clone());
+                    *state = State::Launching(Box::pin(launching));
                 }
                 State::Done => {
-                    return Poll::Ready(Err(Error::closed("the call was awaited after its end")));
+                    return Poll::Ready(Err(awaited_again()));
                 }
             }
         }
     }
 }
 
-/// Whether there is a reply that says nothing beside its body.
-#[inline]
-fn is_plain(reply: &Result<ReplyIn, Error>) -> bool {
-    matches!(reply, Ok(reply) if reply.meta.is_empty())
+/// A reply whose memory goes back to the thread.
+#[derive(Default)]
+struct Recycled(Option<ReplyIn>);
+
+impl Drop for Recycled {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(reply) = &mut self.0 {
+            reply.recycle();
+        }
+    }
 }
 
 impl<R, A> fmt::Debug for CallFuture<'_, R, A> {

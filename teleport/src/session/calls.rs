@@ -56,6 +56,19 @@ pub(super) struct ReplyIn {
     pub(super) refused: Option<Rerror>,
 }
 
+impl ReplyIn {
+    fn is_copied(&self) -> bool {
+        matches!(self.body, ReplyBytes::Copied(_))
+    }
+
+    /// Gives the memory of a copied body back to the thread.
+    pub(super) fn recycle(&mut self) {
+        if let ReplyBytes::Copied(bytes) = &mut self.body {
+            scratch::give_reply(std::mem::take(bytes));
+        }
+    }
+}
+
 /// The body of a reply: copied when small, else a part of what was read.
 #[derive(Debug)]
 pub(super) enum ReplyBytes {
@@ -75,13 +88,6 @@ impl ReplyBytes {
         match self {
             Self::Copied(bytes) => bytes.into(),
             Self::Shared(bytes) => bytes,
-        }
-    }
-
-    /// Gives a copy's memory back to the thread.
-    pub(super) fn recycle(self) {
-        if let Self::Copied(bytes) = self {
-            scratch::give_reply(bytes);
         }
     }
 }
@@ -114,6 +120,8 @@ struct State {
     table: Vec<Slot>,
     side: HashMap<Seq, Slot>,
     in_flight: usize,
+    /// A slot of the table may hold a spare buffer.
+    spares: bool,
     /// No more calls are taken in.
     refusing: bool,
     /// No more replies come.
@@ -131,6 +139,7 @@ pub(super) struct Counted {
     pub(super) cut: usize,
 }
 
+/// A free one is as by default, but for the spare buffer.
 struct Slot {
     counter: u64,
     waker: Option<Waker>,
@@ -164,14 +173,11 @@ impl Default for Slot {
 impl Slot {
     fn occupy(&mut self, counter: u64, waker: Option<Waker>, deadline: Option<Instant>) {
         (self.counter, self.waker, self.deadline) = (counter, waker, deadline);
-        self.mark = None;
-        self.claimed = false;
-        self.reply = None;
     }
 
     fn vacate(&mut self) {
         (self.counter, self.waker, self.deadline, self.reply) = (FREE, None, None, None);
-        self.swap = None;
+        (self.mark, self.swap, self.claimed) = (None, None, false);
     }
 
     /// Whether a call of this slot still waits for its reply.
@@ -206,14 +212,17 @@ impl State {
     /// The slot of the call with this sequence text.
     #[inline]
     fn slot_of(&mut self, seq: &[u8]) -> Option<&mut Slot> {
-        let by_counter = counter_of(seq)
-            .map(Key::Counter)
-            .filter(|key| self.slot(key).is_some());
-        match &by_counter {
-            Some(key) => self.slot(key),
-            None if self.side.is_empty() => None,
-            None => self.side.get_mut(&Seq::from(seq)),
+        if let Some(counter) = counter_of(seq) {
+            let index = self.index(counter);
+            let slot = self.table.get(index);
+            if slot.is_some_and(|slot| slot.counter == counter) {
+                return self.table.get_mut(index);
+            }
         }
+        if self.side.is_empty() {
+            return None;
+        }
+        self.side.get_mut(&Seq::from(seq))
     }
 
     /// Makes room in the table before it is so full that counters collide often.
@@ -246,13 +255,19 @@ impl State {
                 }
             }
         }
+        self.left();
+        true
+    }
+
+    #[inline]
+    fn left(&mut self) {
         self.in_flight -= 1;
         if self.in_flight == 0 {
             self.rest();
         }
-        true
     }
 
+    #[inline]
     fn entered(&mut self) {
         self.in_flight += 1;
         if let Some(counted) = &mut self.counted {
@@ -266,8 +281,10 @@ impl State {
 
     /// An idle session keeps no reply buffers and no large table.
     fn rest(&mut self) {
-        for slot in &mut self.table {
-            scratch::give_reply(std::mem::take(&mut slot.spare));
+        if std::mem::take(&mut self.spares) {
+            for slot in &mut self.table {
+                scratch::give_reply(std::mem::take(&mut slot.spare));
+            }
         }
         if self.table.len() > FIRST_SLOTS {
             self.table = Vec::new();
@@ -381,15 +398,21 @@ impl Calls {
         lock(&self.state).slot_of(seq)?.swap.take()
     }
 
-    /// Looks for the reply of a call; the call is over when this is ready.
-    pub(super) fn poll(&self, key: &Key, cx: &Context<'_>) -> Poll<Result<ReplyIn, Ended>> {
+    /// Looks for the reply of a call, which is put into `reply`; the call is over when this is
+    /// ready.
+    pub(super) fn poll(
+        &self,
+        key: &Key,
+        cx: &Context<'_>,
+        reply: &mut Option<ReplyIn>,
+    ) -> Poll<Result<(), Ended>> {
         let mut state = lock(&self.state);
-        let closed = state.closed;
+        let (closed, others) = (state.closed, state.in_flight > 1);
         let Some(slot) = state.slot(key) else {
             return Poll::Ready(Err(Ended::Closed));
         };
-        let result = match (slot.reply.take(), slot.mark) {
-            (Some(reply), _) => Ok(reply),
+        let result = match (&slot.reply, slot.mark) {
+            (Some(_), _) => Ok(()),
             (None, Some(mark)) => Err(mark),
             (None, None) if closed => Err(Ended::Closed),
             (None, None) => {
@@ -400,14 +423,20 @@ impl Calls {
                 return Poll::Pending;
             }
         };
-        let copied = matches!(&result, Ok(reply) if matches!(reply.body, ReplyBytes::Copied(_)));
-        if copied {
-            let others = state.in_flight > 1;
-            if let Some(slot) = state.slot(key).filter(|_| others) {
-                slot.spare = scratch::take_reply();
+        *reply = slot.reply.take();
+        match key {
+            Key::Counter(_) => {
+                slot.vacate();
+                if others && reply.as_ref().is_some_and(ReplyIn::is_copied) {
+                    slot.spare = scratch::take_reply();
+                    state.spares = true;
+                }
+                state.left();
+            }
+            Key::Text(_) => {
+                state.remove(key);
             }
         }
-        state.remove(key);
         Poll::Ready(result)
     }
 
@@ -438,13 +467,7 @@ impl Calls {
     /// Notes that the reply to the call of this sequence text is here, if one waits for it.
     pub(super) fn claim(&self, seq: &[u8]) -> bool {
         let mut state = lock(&self.state);
-        let key = counter_of(seq).map(Key::Counter);
-        let by_counter = key.filter(|key| state.slot(key).is_some());
-        let slot = match &by_counter {
-            Some(key) => state.slot(key),
-            None if state.side.is_empty() => None,
-            None => state.side.get_mut(&Seq::from(seq)),
-        };
+        let slot = state.slot_of(seq);
         slot.is_some_and(|slot| {
             slot.claimed = true;
             true

@@ -4,7 +4,10 @@
 //! travels as one: its sequence text is one that no counter makes, and the metadata says the rest.
 //! A peer that does not know notices loses nothing by them.
 
+use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -27,11 +30,12 @@ pub(super) enum Notice<'a> {
     /// Nobody waits any more for the reply to the call of this sequence text.
     Cancel(&'a [u8]),
     /// This end stops taking calls soon: new ones are better made on another connection. Whoever
-    /// understands it makes no more of them here, and closes when those that it made are done.
-    GoingAway,
+    /// understands it makes no more of them here, and closes when those that it made are done. All who
+    /// are told had better not dial again at once, but spread over so many milliseconds.
+    GoingAway { spread_ms: Option<u64> },
     /// The last message of an end that shut down: all calls that it ran are answered, and what has
-    /// no reply it did not run.
-    Gone,
+    /// no reply it did not run. So many pushes it did not handle, though they came.
+    Gone { pushes_dropped: usize },
 }
 
 const CANCEL: &[u8] = b"cancel";
@@ -46,6 +50,14 @@ pub(super) fn refusal(rerror: &Rerror, mut pairs: Meta) -> Message {
     let mut message = Message::new(Mtype::REPLY, "", "").with_seq(SEQ);
     message.header.meta = pairs;
     message
+}
+
+/// What a message says, if it refuses the connection.
+pub(super) fn refusal_of(message: &Message) -> Option<Meta> {
+    let header = &message.header;
+    let is_notice = header.mtype == Mtype::REPLY && header.seq.as_bytes() == SEQ;
+    let is_refusal = is_notice && Rerror::from_meta(&header.meta).is_some();
+    is_refusal.then(|| header.meta.clone())
 }
 
 impl Inner {
@@ -72,8 +84,18 @@ impl Inner {
                 pairs.add(meta::NOTICE, CANCEL);
                 pairs.add(meta::NOTICE_SEQ, seq);
             }
-            Notice::GoingAway => pairs.add(meta::NOTICE, GOING_AWAY),
-            Notice::Gone => pairs.add(meta::NOTICE, GONE),
+            Notice::GoingAway { spread_ms } => {
+                pairs.add(meta::NOTICE, GOING_AWAY);
+                if let Some(spread_ms) = spread_ms {
+                    pairs.add(meta::NOTICE_SPREAD, spread_ms.to_string());
+                }
+            }
+            Notice::Gone { pushes_dropped } => {
+                pairs.add(meta::NOTICE, GONE);
+                if pushes_dropped > 0 {
+                    pairs.add(meta::NOTICE_PUSHES, pushes_dropped.to_string());
+                }
+            }
         }
         let mut message = Message::new(Mtype::REPLY, "", "").with_seq(SEQ);
         message.header.meta = pairs;
@@ -113,11 +135,23 @@ pub(super) fn take(inner: &Arc<Inner>, head: &Head<'_>, body: BodyRef<'_>) -> bo
             tracing::debug!(remote = %inner.remote, ?notice, "the other end gave notice");
             match notice {
                 Notice::Cancel(seq) => given_up(inner, seq),
-                Notice::GoingAway => inner.leave("the other end is going away"),
-                Notice::Gone => {
+                Notice::GoingAway { spread_ms } => {
+                    if let (Some(link), Some(ms)) = (&inner.link, spread_ms) {
+                        link.spread_over(Duration::from_millis(ms));
+                    }
+                    inner.leave("the other end is going away");
+                }
+                Notice::Gone { pushes_dropped } => {
+                    lost_pushes(inner, pushes_dropped);
                     // With an error it is a connection that was refused.
                     match Rerror::from_meta(&pairs) {
-                        Some(rerror) => inner.leave(&format!("refused by the other end: {rerror}")),
+                        Some(rerror) => {
+                            if let Some(link) = &inner.link {
+                                link.note_refused();
+                            }
+                            inner.set_refusal(pairs.clone());
+                            inner.leave(&format!("refused by the other end: {rerror}"));
+                        }
                         None => inner.leave("the other end is gone"),
                     }
                     inner.calls.none_was_run();
@@ -142,11 +176,39 @@ fn given_up(inner: &Inner, seq: &[u8]) {
     }
 }
 
+/// Pushes of this side were not handled, though they were written.
+fn lost_pushes(inner: &Inner, count: usize) {
+    if count == 0 {
+        return;
+    }
+    let remote = &inner.remote;
+    tracing::warn!(%remote, pushes_lost = count, "the other end shut down before it handled them");
+    match inner.line() {
+        Some(line) => line.lost_pushes(count),
+        None => {
+            let add = |lost: usize| Some(lost.saturating_add(count));
+            let _ = inner
+                .pushes_lost
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        }
+    }
+}
+
+/// A number that a notice says something by, if it is one.
+fn number<T: FromStr>(pairs: &Meta, key: &str) -> Option<T> {
+    pairs.get(key)?.parse().ok()
+}
+
 fn read(pairs: &Meta) -> Option<Notice<'_>> {
     match pairs.get_bytes(meta::NOTICE)? {
         CANCEL => pairs.get_bytes(meta::NOTICE_SEQ).map(Notice::Cancel),
-        GOING_AWAY => Some(Notice::GoingAway),
-        GONE => Some(Notice::Gone),
+        GOING_AWAY => Some(Notice::GoingAway {
+            spread_ms: number(pairs, meta::NOTICE_SPREAD),
+        }),
+        GONE => {
+            let pushes_dropped = number(pairs, meta::NOTICE_PUSHES).unwrap_or(0);
+            Some(Notice::Gone { pushes_dropped })
+        }
         _ => None,
     }
 }

@@ -14,6 +14,7 @@ use super::Session;
 use super::answer::{Answer, Owed};
 use super::calls::{ReplyBytes, ReplyIn};
 use super::control;
+use super::cuts;
 use super::inner::Inner;
 use super::limited;
 use super::log::{self, Kind, Record};
@@ -219,7 +220,10 @@ impl Dispatch<'_> {
         if self.tables.hooks.any(EARLY_CALL) {
             let life = limited::life(self.inner, head, None, self.tables.aged);
             let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
-            slow::start(slow::call(job.limited(life), answer, self.inner));
+            slow::start(
+                self.inner,
+                slow::call(job.limited(life), answer, self.inner),
+            );
             return Ok(());
         }
         let found = match uri::plain_path(head.uri) {
@@ -250,9 +254,9 @@ impl Dispatch<'_> {
         let own_task = entry.mode != crate::router::RunMode::Inline;
         let future = slow::routed_call(job, Arc::clone(entry), answer, self.inner);
         if own_task {
-            slow::spawn(future)
+            cuts::spawn(self.inner, false, future)
         } else {
-            slow::start(future)
+            slow::start(self.inner, future)
         }
         Ok(())
     }
@@ -269,7 +273,7 @@ impl Dispatch<'_> {
     ) {
         if self.tables.hooks.any(slow::REPLY_HOOKS) {
             let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
-            slow::start(slow::call(job, answer, self.inner));
+            slow::start(self.inner, slow::call(job, answer, self.inner));
             return;
         }
         if rerror.code() == code::NOT_FOUND {
@@ -292,7 +296,7 @@ impl Dispatch<'_> {
             .handler
             .start(&inner.env().codecs, ctx, body, &mut |ctx, result| {
                 if let Some(answer) = answer.take() {
-                    answer.send(inner, ctx.as_ref(), result);
+                    answer.send(inner, ctx, result);
                 }
             });
         let Some(answer) = answer else { return Ok(()) };
@@ -301,7 +305,8 @@ impl Dispatch<'_> {
             Started::Undecoded(fail) => return undecoded(inner, codec, answer, &fail),
             Started::Pending(future) => {
                 let owed = Owed::new(inner.count_running(), answer);
-                tokio::spawn(async move { owed.settle(future.await) });
+                let finishes = cuts::finishes(inner, entry.info.limits());
+                cuts::spawn(inner, finishes, async move { owed.settle(future.await) });
             }
         }
         Ok(())
@@ -314,13 +319,17 @@ impl Dispatch<'_> {
                 let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
                 slow::drop_push(job, self.inner);
             }
+            self.inner.count_dropped_push();
             push_done(self.inner, record, head.uri, Some(&turned.rerror));
             return Ok(());
         }
         if self.tables.hooks.any(EARLY_PUSH) {
             let life = limited::life(self.inner, head, None, self.tables.aged);
             let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
-            slow::start(slow::push(job.limited(life), record, self.inner));
+            slow::start(
+                self.inner,
+                slow::push(job.limited(life), record, self.inner),
+            );
             return Ok(());
         }
         let found = match uri::plain_path(head.uri) {
@@ -349,9 +358,9 @@ impl Dispatch<'_> {
             let own_task = entry.mode != crate::router::RunMode::Inline;
             let future = slow::routed_push(job, Arc::clone(entry), record, self.inner);
             if own_task {
-                slow::spawn(future)
+                cuts::spawn(self.inner, false, future)
             } else {
-                slow::start(future)
+                slow::start(self.inner, future)
             }
             return Ok(());
         }
@@ -359,13 +368,14 @@ impl Dispatch<'_> {
             .handler
             .start(&self.inner.env().codecs, PushCtx::new(received), body)
         {
-            Ok(Step::Done((_, result))) => {
+            Ok(Step::Done(result)) => {
                 push_done(self.inner, record, head.uri, result.as_ref().err());
             }
             Ok(Step::Pending(future)) => {
                 let running = self.inner.count_running();
                 let uri: Box<[u8]> = head.uri.into();
-                tokio::spawn(async move {
+                let finishes = cuts::finishes(self.inner, entry.info.limits());
+                cuts::spawn(self.inner, finishes, async move {
                     let (_, result): PushOutcome = future.await;
                     push_done(&running.session().0, record, &uri, result.as_ref().err());
                 });
@@ -394,7 +404,7 @@ impl Dispatch<'_> {
             let mut received = self.received(head, size);
             received.set_swap(self.inner.calls.take_swap(head.seq));
             let job = slow::Job::new(received, body.to_bytes(), self.tables);
-            slow::start(slow::reply(job, self.inner));
+            slow::start(self.inner, slow::reply(job, self.inner));
             return;
         }
         let arrived = *self.arrived.get_or_insert_with(Instant::now);

@@ -58,7 +58,8 @@ pub enum SessionEventKind {
         /// Why.
         reason: String,
         /// How many pushes were lost, though they were reported as queued: those of a session that
-        /// gave up dialling, and those that a plugin refused the second time.
+        /// gave up dialling, those that a plugin refused the second time, and those of which the other
+        /// end said, when it shut down, that they came too late.
         pushes_lost: usize,
     },
 }

@@ -13,7 +13,7 @@ use super::Session;
 use super::batch;
 use super::calls::Calls;
 use super::cancels::Cancels;
-use super::control::Notice;
+use super::cuts::Cuts;
 use super::drain::Drain;
 use super::guard::Guard;
 use super::line::Line;
@@ -22,7 +22,7 @@ use super::scratch;
 use super::unwritten::Link;
 use crate::codec::CodecError;
 use crate::error::{Error, ErrorKind};
-use crate::message::{Head, seq::COUNTERS};
+use crate::message::{Head, Meta, seq::COUNTERS};
 use crate::peer::{Peer, Shared};
 use crate::proto::{Body, Env, Pack, Proto, ProtoError};
 use crate::socket::{Address, WriteHalf};
@@ -87,6 +87,8 @@ pub(crate) struct Inner {
     pub(super) waker: AtomicWaker,
     done: Notify,
     reason: OnceLock<String>,
+    /// What the other end said when it refused the connection.
+    refusal: OnceLock<Box<Meta>>,
     /// The bytes that the task holds of messages not read to their end.
     pub(super) unread: AtomicUsize,
     /// Where the session's tasks run; its handles may be used elsewhere.
@@ -104,6 +106,9 @@ pub(crate) struct Inner {
     context_age: AtomicU64,
     pub(super) age: Mutex<super::sweep::Age>,
     pub(super) cancels: Cancels,
+    pub(super) cuts: Cuts,
+    /// The pushes of this side that the other end says it did not handle.
+    pub(super) pushes_lost: AtomicUsize,
     /// What a shutdown has to tell of this session, once there is one.
     pub(super) drain: OnceLock<Box<Drain>>,
 }
@@ -171,6 +176,7 @@ impl Inner {
             waker: AtomicWaker::new(),
             done: Notify::new(),
             reason: OnceLock::new(),
+            refusal: OnceLock::new(),
             unread: AtomicUsize::new(0),
             runtime: Handle::current(),
             swept: AtomicBool::new(false),
@@ -181,6 +187,8 @@ impl Inner {
             context_age,
             age: Mutex::new(super::sweep::Age::default()),
             cancels: Cancels::default(),
+            cuts: Cuts::default(),
+            pushes_lost: AtomicUsize::new(0),
             #[cfg(feature = "tls")]
             tls: None,
             drain: OnceLock::new(),
@@ -326,6 +334,11 @@ impl Inner {
         self.state.load(Ordering::SeqCst) == ABORTED
     }
 
+    /// Whether nothing goes out any more, and the last hooks have run or are about to.
+    pub(super) fn sends_nothing(&self) -> bool {
+        self.state.load(Ordering::SeqCst) >= ABORTED
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.state.load(Ordering::SeqCst) == CLOSED
     }
@@ -341,6 +354,16 @@ impl Inner {
     /// Notes why the session ends; the first to say so is right.
     pub(super) fn set_reason(&self, reason: impl Into<String>) {
         let _ = self.reason.set(reason.into());
+    }
+
+    /// Notes what the other end says, who refuses the connection.
+    pub(super) fn set_refusal(&self, meta: Meta) {
+        let _ = self.refusal.set(Box::new(meta));
+    }
+
+    /// What the other end said, if it refused the connection.
+    pub(super) fn refusal(&self) -> Option<&Meta> {
+        self.refusal.get().map(|meta| &**meta)
     }
 
     /// No new calls from now on; the task ends the session when all that runs is done.
@@ -362,11 +385,13 @@ impl Inner {
     }
 
     /// The peer shuts down; the session's task tells the other end.
-    pub(crate) fn ask_to_drain(&self) {
-        match self.line() {
+    pub(crate) fn ask_to_drain(self: &Arc<Self>) {
+        if let Some(line) = self.line().filter(|line| line.up().is_none()) {
             // There is no other end to be told.
-            Some(line) if line.up().is_none() => line.close("the peer shuts down"),
-            _ => self.look(LOOK_DRAIN),
+            line.close("the peer shuts down");
+        }
+        for connection in self.connections() {
+            connection.look(LOOK_DRAIN);
         }
     }
 
@@ -381,7 +406,7 @@ impl Inner {
         let _ = self
             .state
             .compare_exchange(from.0, from.1, Ordering::SeqCst, Ordering::SeqCst);
-        if !self.has_failed() && self.tell(Notice::GoingAway).is_err() {
+        if !self.has_failed() && self.tell(self.going_away()).is_err() {
             tracing::debug!(remote = %self.remote, "the other end cannot be told of the shutdown");
         }
     }
@@ -474,9 +499,9 @@ impl Inner {
     }
 
     /// Everything is over; those who wait for it are told.
-    pub(super) fn finish(&self) {
-        self.sum_up();
+    pub(super) fn finish(self: &Arc<Self>) {
         self.state.store(CLOSED, Ordering::SeqCst);
+        self.end_count();
         if let Some(line) = self.line() {
             line.connection_ended(self);
         }
@@ -690,6 +715,9 @@ impl Drop for Running {
         let is_waited_for = !self.0.is_open() || self.0.paused.load(Ordering::SeqCst);
         if is_waited_for && (before == 1 || self.0.paused.load(Ordering::SeqCst)) {
             self.0.look(LOOK_STATE);
+            if before == 1 && self.0.is_closed() {
+                self.0.sum_up();
+            }
         }
     }
 }

@@ -38,11 +38,21 @@ pub(super) enum Launch {
 /// The sequence text of a call or push: the one set by hand, else the session's next.
 #[inline]
 pub(super) fn seq_of(inner: &Inner, by_hand: Option<Seq>) -> Seq {
+    numbered(inner, by_hand).0
+}
+
+/// The sequence text of a call or push, and the count that it stands for.
+#[inline]
+fn numbered(inner: &Inner, by_hand: Option<Seq>) -> (Seq, Option<u64>) {
     match by_hand {
-        None => Seq::from_counter(inner.next_counter()),
+        None => {
+            let counter = inner.next_counter();
+            (Seq::from_counter(counter), Some(counter))
+        }
         Some(seq) => {
             inner.went_by_hand.fetch_add(1, Ordering::Relaxed);
-            seq
+            let counter = seq.counter();
+            (seq, counter)
         }
     }
 }
@@ -62,7 +72,7 @@ pub(super) fn launch<A: ToBody>(
         Ok(limit) => limit,
         Err(error) => return Launch::Done(Err(error)),
     };
-    let seq = seq_of(inner, options.seq.clone());
+    let (seq, counter) = numbered(inner, options.seq.clone());
     let hooked = inner
         .shared
         .router()
@@ -84,7 +94,7 @@ pub(super) fn launch<A: ToBody>(
             Err(error) => Launch::Done(Err(error)),
         };
     }
-    let launched = launch_now(session, options, body, &seq, waker, limit);
+    let launched = launch_now(session, options, body, (&seq, counter), waker, limit);
     match launched {
         // The connection broke, and nobody has noticed yet.
         Err(error) if error.is_closed() && inner.line().is_some() => {
@@ -209,12 +219,12 @@ fn launch_now<A: ToBody>(
     session: &Session,
     options: &Options<'_>,
     body: &A,
-    seq: &Seq,
+    (seq, counter): (&Seq, Option<u64>),
     waker: Option<Waker>,
     limit: Limit,
 ) -> Result<Waiting, Error> {
     let inner = &session.0;
-    let (mut waiting, in_flight) = take_in(inner, seq, waker, limit)?;
+    let (mut waiting, in_flight) = take_in(inner, (seq, counter), waker, limit)?;
     let when = if in_flight > CROWD {
         When::Soon
     } else {
@@ -294,12 +304,12 @@ impl Limit {
 /// Takes a place for a reply.
 fn take_in(
     inner: &Arc<Inner>,
-    seq: &Seq,
+    (seq, counter): (&Seq, Option<u64>),
     waker: Option<Waker>,
     limit: Limit,
 ) -> Result<(Waiting, usize), Error> {
     let Limit { timeout, deadline } = limit;
-    let key = match seq.counter() {
+    let key = match counter {
         Some(counter) => inner.calls.insert(counter, waker, deadline),
         None => inner.calls.insert_text(seq.clone(), waker, deadline),
     };
@@ -401,7 +411,7 @@ async fn launch_slow(
         limit.say_in(&mut write.header_mut().meta);
     }
     let (header, body) = write.parts();
-    let (mut waiting, _) = take_in(inner, &header.seq, None, limit)?;
+    let (mut waiting, _) = take_in(inner, (&header.seq, header.seq.counter()), None, limit)?;
     if let (Some(key), Some(swap)) = (&waiting.key, write.own_swap()) {
         inner.calls.keep_swap(key, swap.clone());
     }

@@ -23,18 +23,15 @@ use tokio_util::sync::CancellationToken;
 use super::Session;
 use super::events::SessionEventKind;
 use super::inner::Inner;
-use super::redial::{Pauses, Redial};
-use super::unwritten::KeptPush;
+use super::redial::{Forgiven, Pauses, Redial};
+use super::unwritten::{KeptPush, Link};
 use crate::error::{Error, ErrorKind};
+use crate::message::meta;
 use crate::peer::Shared;
 use crate::proto::Proto;
 use crate::socket::Connect;
 use crate::swap::Swap;
 use crate::{lock, read_lock, write_lock};
-
-/// A connection that the other end asked to replace must have lasted this long for the pauses to
-/// start again: one that asks at once would make a hot loop.
-const ORDERLY_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Line {
     pub(super) shared: Arc<Shared>,
@@ -85,7 +82,13 @@ enum EndedBy {
 struct State {
     phase: Phase,
     pauses: Pauses,
+    /// Those since the count began; of them, those that do not count.
     attempts: u32,
+    free: u32,
+    /// How many planned losses are forgiven yet.
+    forgiven: Forgiven,
+    /// The last loss was planned, and the other end says over what time to spread.
+    prompt: Option<Duration>,
     up_since: Instant,
     lost_at: Option<Instant>,
     /// Why the last connection was lost, then why the line is over.
@@ -117,6 +120,9 @@ impl Line {
             phase: Phase::Up,
             pauses: Pauses::new(&policy),
             attempts: 0,
+            free: 0,
+            forgiven: Forgiven::new(Instant::now()),
+            prompt: None,
             up_since: Instant::now(),
             lost_at: None,
             reason: None,
@@ -274,15 +280,16 @@ impl Line {
                 state.phase = Phase::Down;
                 state.lost_at = Some(Instant::now());
                 state.reason = Some(reason.to_owned());
-                let uptime = state.up_since.elapsed();
-                if uptime >= self.policy.stable_after {
+                let link = inner.link.as_deref();
+                let is_planned = !has_failed && link.is_some_and(|link| !link.is_refused());
+                let is_stable = state.up_since.elapsed() >= self.policy.stable_after;
+                let is_forgiven = is_planned && state.forgiven.take(Instant::now());
+                if is_stable || is_forgiven {
                     state.start_again();
-                } else if !has_failed {
-                    state.attempts = 0;
-                    if uptime >= ORDERLY_AFTER {
-                        state.start_again();
-                    }
                 }
+                state.prompt = link
+                    .and_then(Link::spread)
+                    .filter(|_| is_planned && (is_stable || is_forgiven));
                 is_told = true;
             }
             // One that has a successor.
@@ -304,6 +311,12 @@ impl Line {
             };
             self.shared.tasks().spawn_on(work, &self.runtime);
         }
+    }
+
+    /// The other end did not handle so many pushes that were written.
+    pub(super) fn lost_pushes(&self, count: usize) {
+        let mut state = lock(&self.state);
+        state.pushes_lost = state.pushes_lost.saturating_add(count);
     }
 
     fn is_newest(&self, inner: &Inner) -> bool {
@@ -451,6 +464,7 @@ impl Line {
             let Some((attempt, delay)) = self.next_attempt() else {
                 return self.give_up(failed.as_ref()).await;
             };
+            let delay = delay.max(self.asked_to_wait(failed.as_ref()));
             self.tell(|| SessionEventKind::Redialling { attempt, delay });
             let attempt = async {
                 tokio::time::sleep(delay).await;
@@ -471,10 +485,8 @@ impl Line {
                         return;
                     }
                     let why = inner.close_reason().unwrap_or_default();
-                    failed = Some(Error::new(
-                        ErrorKind::Dial,
-                        format!("the new connection was lost at once: {why}"),
-                    ));
+                    let error = format!("the new connection was lost at once: {why}");
+                    failed = Some(Error::new(ErrorKind::Dial, error).with_meta(inner.refusal()));
                 }
                 Err(error) => {
                     let target = self.connector.target();
@@ -488,13 +500,31 @@ impl Line {
         }
     }
 
+    /// How long the other end wants to be left alone, within reason.
+    fn asked_to_wait(&self, failed: Option<&Error>) -> Duration {
+        let wait = match failed {
+            Some(error) => error.retry_after(),
+            None => self
+                .newest()
+                .and_then(|newest| meta::retry_after(newest.refusal()?)),
+        };
+        wait.unwrap_or_default().min(self.policy.longest_interval)
+    }
+
     fn next_attempt(&self) -> Option<(u32, Duration)> {
         let mut state = lock(&self.state);
-        if self.policy.is_over(state.attempts) {
+        let prompt = state.prompt.take();
+        let prompt = prompt.and_then(|spread| state.pauses.within(&self.policy, spread));
+        state.free += u32::from(prompt.is_some());
+        if prompt.is_none()
+            && self
+                .policy
+                .is_over(state.attempts.saturating_sub(state.free))
+        {
             return None;
         }
         state.attempts = state.attempts.saturating_add(1);
-        let delay = state.pauses.next(&self.policy);
+        let delay = prompt.unwrap_or_else(|| state.pauses.next(&self.policy));
         Some((state.attempts, delay))
     }
 
@@ -604,7 +634,7 @@ impl Line {
 impl State {
     /// The count and the pauses start again.
     fn start_again(&mut self) {
-        self.attempts = 0;
+        (self.attempts, self.free) = (0, 0);
         self.pauses.reset();
     }
 }

@@ -3,6 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::peer::PeerConfig;
 
 /// How the pauses between two attempts are chosen.
@@ -171,21 +173,36 @@ impl Pauses {
     }
 
     pub(super) fn next(&mut self, policy: &Redial) -> Duration {
-        let interval = policy.interval.max(SHORTEST);
         match policy.backoff {
-            Backoff::Fixed => interval,
+            Backoff::Fixed => policy.interval.max(SHORTEST),
             Backoff::Jittered => {
-                let factor = 1_u32.checked_shl(self.step).unwrap_or(u32::MAX);
-                let bound = interval
-                    .saturating_mul(FIRST_BOUND)
-                    .saturating_mul(factor)
-                    .min(policy.longest_interval.max(interval));
+                let bound = self.bound(policy);
                 self.step = self.step.saturating_add(1).min(31);
-                let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
-                let drawn = (u128::from(self.draw()) * u128::from(nanos)) >> u64::BITS;
-                Duration::from_nanos(u64::try_from(drawn).unwrap_or(nanos))
+                self.below(bound)
             }
         }
+    }
+
+    /// A pause beside the others, drawn from a time that is shorter than the bound of the next.
+    pub(super) fn within(&mut self, policy: &Redial, spread: Duration) -> Option<Duration> {
+        let is_shorter = policy.backoff == Backoff::Jittered && spread < self.bound(policy);
+        is_shorter.then(|| self.below(spread))
+    }
+
+    /// What the next pause stays below.
+    fn bound(&self, policy: &Redial) -> Duration {
+        let interval = policy.interval.max(SHORTEST);
+        let factor = 1_u32.checked_shl(self.step).unwrap_or(u32::MAX);
+        interval
+            .saturating_mul(FIRST_BOUND)
+            .saturating_mul(factor)
+            .min(policy.longest_interval.max(interval))
+    }
+
+    fn below(&mut self, bound: Duration) -> Duration {
+        let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+        let drawn = (u128::from(self.draw()) * u128::from(nanos)) >> u64::BITS;
+        Duration::from_nanos(u64::try_from(drawn).unwrap_or(nanos))
     }
 
     /// The next random number, by splitmix64: it spreads seeds that lie side by side.
@@ -195,6 +212,39 @@ impl Pauses {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+/// How many planned losses in a row are no reason for longer pauses, and how many more each second:
+/// an end that takes connections only to say that it is going away is not dialled in a hot loop.
+const FORGIVEN: u32 = 16;
+
+/// The planned losses that are forgiven yet.
+#[derive(Debug)]
+pub(super) struct Forgiven {
+    left: u32,
+    since: Instant,
+}
+
+impl Forgiven {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            left: FORGIVEN,
+            since: now,
+        }
+    }
+
+    /// Takes one, if one is left.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let seconds = now.saturating_duration_since(self.since).as_secs();
+        if seconds > 0 {
+            let more = u32::try_from(seconds).unwrap_or(u32::MAX);
+            self.left = self.left.saturating_add(more).min(FORGIVEN);
+            self.since = now;
+        }
+        let is_left = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_left
     }
 }
 
@@ -256,6 +306,31 @@ mod tests {
         assert_eq!(pauses(&policy, 3), [Duration::from_millis(100); 3]);
         let policy = policy.interval(Duration::ZERO);
         assert_eq!(pauses(&policy, 2), [Duration::from_millis(1); 2]);
+    }
+
+    #[test]
+    fn a_prompt_pause_is_shorter_than_the_first_and_does_not_count_among_them() {
+        let policy = Redial::for_ever().seed(1);
+        let mut pauses = Pauses::new(&policy);
+        let ms = Duration::from_millis;
+        for _ in 0..100 {
+            assert!(pauses.within(&policy, ms(20)).unwrap() < ms(20));
+        }
+        assert_eq!(pauses.within(&policy, ms(400)), None);
+        assert!(pauses.next(&policy) <= ms(400));
+        let fixed = policy.backoff(Backoff::Fixed);
+        assert_eq!(pauses.within(&fixed, ms(1)), None);
+    }
+
+    #[test]
+    fn planned_losses_are_forgiven_up_to_a_number_and_then_by_time() {
+        let now = Instant::now();
+        let mut forgiven = Forgiven::new(now);
+        let mut taken = |at| (0..100).filter(|_| forgiven.take(at)).count();
+        assert_eq!(taken(now), 16);
+        assert_eq!(taken(now + Duration::from_millis(900)), 0);
+        assert_eq!(taken(now + Duration::from_millis(2100)), 2);
+        assert_eq!(taken(now + Duration::from_secs(1 << 40)), 16);
     }
 
     #[test]

@@ -20,7 +20,6 @@ const KEPT_BUFFERS: usize = 16;
 const KEPT_REPLIES: usize = 64;
 const KEPT_REPLY_CAPACITY: usize = 4 * 1024;
 
-#[derive(Default)]
 struct Store {
     read: Option<Box<[u8]>>,
     pack: Vec<BytesMut>,
@@ -28,7 +27,13 @@ struct Store {
 }
 
 thread_local! {
-    static STORE: RefCell<Store> = RefCell::new(Store::default());
+    static STORE: RefCell<Store> = const {
+        RefCell::new(Store {
+            read: None,
+            pack: Vec::new(),
+            replies: Vec::new(),
+        })
+    };
 }
 
 /// Takes a buffer to read into, [`READ_LEN`] long.

@@ -12,12 +12,14 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::{Answer, Owed, deliver, lost};
 use super::calls::{ReplyBytes, ReplyIn};
 use super::cancels::Attended;
+use super::cuts::{self, Apart, counted_apart};
 use super::dispatch::{invalid_uri, no_codec, not_found, push_done, stray};
 use super::inner::{Inner, Payload};
 use super::limited::{self, Limited, limited_push};
 use super::log::Record;
 use crate::codec::{self, BodyRef};
 use crate::context::{Answered, CallCtx, Life, PreCtx, PushCtx, ReadCtx, Received, WriteCtx};
+use crate::error::ErrorKind;
 use crate::message::{Header, Meta, Mtype, Seq, Uri};
 use crate::plugin::{FlatHooks, Hooks};
 use crate::private::ReplyBody;
@@ -55,16 +57,12 @@ impl Job {
 }
 
 /// Polls a message's future where it stands; it becomes a task if it has to wait.
-pub(super) fn start(mut future: BoxFuture<'static, ()>) {
+pub(super) fn start(inner: &Arc<Inner>, mut future: BoxFuture<'static, ()>) {
     let mut cx = Context::from_waker(Waker::noop());
-    if future.as_mut().poll(&mut cx).is_pending() {
-        tokio::spawn(future);
+    let (polled, finishes) = cuts::marked(false, || future.as_mut().poll(&mut cx));
+    if polled.is_pending() {
+        cuts::spawn(inner, finishes, future);
     }
-}
-
-/// Makes a message's future a task at once.
-pub(super) fn spawn(future: BoxFuture<'static, ()>) {
-    tokio::spawn(future);
 }
 
 /// A CALL, from the first hook on.
@@ -281,10 +279,14 @@ async fn handle_call(
     let received = ctx.into_parts().0;
     let life = received.life().filter(|_| entry.mode == RunMode::Blocking);
     let life = life.cloned();
+    let finishes = cuts::finishes(inner, entry.info.limits());
+    if finishes {
+        cuts::finish_this();
+    }
     let ctx = CallCtx::new(received);
     let (mut ctx, result): CallOutcome = if entry.mode == RunMode::Blocking {
         let entry = Arc::clone(&entry);
-        on_blocking_thread(inner, life, move || entry.handler.run(ctx, arg)).await
+        on_blocking_thread(inner, life, finishes, move || entry.handler.run(ctx, arg)).await
     } else {
         entry.handler.run(ctx, arg).await
     };
@@ -305,6 +307,7 @@ async fn handle_call(
 async fn on_blocking_thread<C, T>(
     inner: &Arc<Inner>,
     life: Option<Arc<Life>>,
+    finishes: bool,
     run: impl FnOnce() -> BoxFuture<'static, (Option<C>, Result<T, Rerror>)> + Send + 'static,
 ) -> (Option<C>, Result<T, Rerror>)
 where
@@ -312,16 +315,23 @@ where
     T: Send + 'static,
 {
     let runtime = tokio::runtime::Handle::current();
-    let limited = life.map(|life| (life, inner.count_running()));
-    let work = move || match limited {
-        None => runtime.block_on(run()),
-        Some((life, running)) => {
-            let outcome = runtime.block_on(life.scoped_apart(async { run().await }));
-            drop(running);
-            outcome.unwrap_or_else(|| (None, Err(Rerror::internal("the handler was stopped"))))
-        }
+    let (waited, ended) = counted_apart(inner);
+    let inner = Arc::clone(inner);
+    let work = move || {
+        let outcome = runtime.block_on(Apart::new(&inner, finishes, async {
+            match life {
+                None => Some(run().await),
+                Some(life) => life.scoped_apart(async { run().await }).await,
+            }
+        }));
+        drop(ended);
+        outcome
+            .flatten()
+            .unwrap_or_else(|| (None, Err(Rerror::internal("the handler was stopped"))))
     };
-    match tokio::task::spawn_blocking(work).await {
+    let outcome = tokio::task::spawn_blocking(work).await;
+    drop(waited);
+    match outcome {
         Ok(outcome) => outcome,
         Err(error) => (None, Err(Rerror::internal(error.to_string()))),
     }
@@ -383,12 +393,13 @@ async fn reply_result(
     let Some(call) = call else {
         match result {
             Ok(mut body) => answer.send(inner, ctx, Ok(&mut *body)),
-            Err(rerror) => answer.send(inner, ctx, Err(rerror)),
+            Err(rerror) => answer.send(inner, ctx, Err(&rerror)),
         }
         return;
     };
-    if inner.is_aborted() {
+    if inner.sends_nothing() {
         // Perhaps by a hook that found the call forged; then no plugin is to see or make a reply.
+        // Nor is any to run after the last hooks.
         lost(inner, answer.seq());
         return;
     }
@@ -427,6 +438,10 @@ async fn reply_result(
             if let Some(record) = answer.record() {
                 record.set_sent(size);
             }
+        }
+        Err(failed) if failed.kind() == ErrorKind::Closed => {
+            lost(inner, answer.seq());
+            return answer.log(inner, error.as_ref());
         }
         Err(failed) => {
             // The hooks see what goes out in its place too.
@@ -529,7 +544,7 @@ pub(super) fn refuse(
     call: Answered,
     rerror: &Rerror,
 ) {
-    if inner.is_aborted() {
+    if inner.sends_nothing() {
         lost(inner, answer.seq());
         return;
     }
@@ -718,10 +733,14 @@ async fn handle_push(
     let received = ctx.into_parts().0;
     let life = received.life().filter(|_| entry.mode == RunMode::Blocking);
     let life = life.cloned();
+    let finishes = cuts::finishes(inner, entry.info.limits());
+    if finishes {
+        cuts::finish_this();
+    }
     let ctx = PushCtx::new(received);
     let (_, result): PushOutcome = if entry.mode == RunMode::Blocking {
         let entry = Arc::clone(entry);
-        on_blocking_thread(inner, life, move || entry.handler.run(ctx, arg)).await
+        on_blocking_thread(inner, life, finishes, move || entry.handler.run(ctx, arg)).await
     } else {
         entry.handler.run(ctx, arg).await
     };

@@ -5,7 +5,9 @@
 //! their say: what plugins make of them may hold for one connection alone.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -23,6 +25,10 @@ use crate::message::Header;
 pub(super) struct Link {
     pub(super) line: Arc<Line>,
     kept: Mutex<VecDeque<KeptPush>>,
+    /// The other end took it for a moment, and refused it then.
+    refused: AtomicBool,
+    /// What the other end said when it was going away.
+    spread: OnceLock<Duration>,
 }
 
 impl Link {
@@ -30,7 +36,27 @@ impl Link {
         Self {
             line,
             kept: Mutex::default(),
+            refused: AtomicBool::new(false),
+            spread: OnceLock::new(),
         }
+    }
+
+    /// The other end refused the connection.
+    pub(super) fn note_refused(&self) {
+        self.refused.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The other end is going away, and says over what time those who dial again had better spread.
+    pub(super) fn spread_over(&self, spread: Duration) {
+        let _ = self.spread.set(spread);
+    }
+
+    pub(super) fn spread(&self) -> Option<Duration> {
+        self.spread.get().copied()
     }
 }
 

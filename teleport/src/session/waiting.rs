@@ -29,15 +29,26 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<ReplyIn, Error>> {
+        let mut reply = None;
+        ready!(self.poll_into(cx, &mut reply))?;
+        Poll::Ready(reply.ok_or_else(awaited_again))
+    }
+
+    /// Waits for the reply, and puts it where there is room for it.
+    pub(super) fn poll_into(
+        &mut self,
+        cx: &Context<'_>,
+        reply: &mut Option<ReplyIn>,
+    ) -> Poll<Result<(), Error>> {
         let Some(key) = &self.key else {
-            return Poll::Ready(Err(Error::closed("the call was awaited after its end")));
+            return Poll::Ready(Err(awaited_again()));
         };
-        let result = ready!(self.inner.calls.poll(key, cx));
+        let result = ready!(self.inner.calls.poll(key, cx, reply));
         self.key = None;
         self.inner.call_is_over();
         let result = result.map_err(|ended| self.ended(ended));
         if let Some(record) = self.record.take() {
-            self.log(*record, &result);
+            self.log(*record, reply.as_ref(), result.as_ref().err());
         }
         Poll::Ready(result)
     }
@@ -47,7 +58,7 @@ impl Waiting {
     #[cold]
     pub(super) fn may_go_again(
         &self,
-        result: &Result<ReplyIn, Error>,
+        result: Result<&ReplyIn, &Error>,
         is_idempotent: bool,
     ) -> bool {
         let was_not_run = match result {
@@ -81,7 +92,9 @@ impl Waiting {
             Ended::NotRun => {
                 let remote = &self.inner.remote;
                 let why = self.inner.close_reason().unwrap_or_default();
-                Error::closed(format!("{remote} did not run the call: {why}")).not_run()
+                Error::closed(format!("{remote} did not run the call: {why}"))
+                    .with_meta(self.inner.refusal())
+                    .not_run()
             }
             Ended::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled"),
             Ended::TimedOut => {
@@ -95,9 +108,9 @@ impl Waiting {
     }
 
     #[cold]
-    fn log(&self, mut record: Record, result: &Result<ReplyIn, Error>) {
-        match result {
-            Ok(reply) => {
+    fn log(&self, mut record: Record, reply: Option<&ReplyIn>, error: Option<&Error>) {
+        match (reply, error) {
+            (Some(reply), _) => {
                 record.set_received(reply.size);
                 record.set_ended(reply.arrived);
                 record.add_parts("recv", &reply.meta, reply.body.as_slice());
@@ -107,12 +120,18 @@ impl Waiting {
                     .or_else(|| Rerror::from_meta(&reply.meta));
                 record.write(&self.inner.remote, rerror.as_ref());
             }
-            Err(error) => {
-                let rerror = Rerror::new(-1, error.to_string(), "");
+            (None, error) => {
+                let text = error.map(ToString::to_string).unwrap_or_default();
+                let rerror = Rerror::new(-1, text, "");
                 record.write(&self.inner.remote, Some(&rerror));
             }
         }
     }
+}
+
+#[cold]
+pub(super) fn awaited_again() -> Error {
+    Error::closed("the call was awaited after its end")
 }
 
 /// Where a call waits.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Scene;
 
 /// The most dials of any 100 ms.
-fn peak(dials: &[Instant]) -> usize {
+pub(super) fn peak(dials: &[Instant]) -> usize {
     let window = Duration::from_millis(100);
     let within = |from: &Instant| {
         let window = *from..*from + window;
