@@ -8,7 +8,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listen::Listeners;
+use super::listening::Listeners;
+use super::shutdown::Shutdown;
 use super::{CallDefaults, Peer, PeerConfig, Shared};
 use crate::codec::{Codec, Codecs};
 use crate::context::OnCancel;
@@ -235,8 +236,9 @@ impl PeerBuilder {
     ///
     /// # Errors
     ///
-    /// A setting is wrong or not built yet, the error saying what to write instead; a codec, filter
-    /// or plugin is there twice; or a plugin refuses.
+    /// [`Config`](crate::ErrorKind::Config) when a setting is wrong, or a codec or filter is there
+    /// twice; the error says what to write instead. [`Plugin`](crate::ErrorKind::Plugin) when a
+    /// plugin is there twice. What a plugin refuses to build the peer with.
     pub fn build(mut self) -> Result<Peer, Error> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -290,7 +292,7 @@ impl PeerBuilder {
             sweeper: Sweeper::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
-            shutdown: super::Shutdown::default(),
+            shutdown: Shutdown::default(),
             events: Events::default(),
             defaults,
         }));
@@ -303,7 +305,7 @@ impl PeerBuilder {
     }
 }
 
-/// Refuses settings that are wrong, and those whose work is not built yet.
+/// Refuses settings that are wrong, and networks that this build has not.
 fn check(config: &PeerConfig) -> Result<Network, Error> {
     let network: Network = config
         .network

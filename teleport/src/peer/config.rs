@@ -10,8 +10,8 @@ use crate::socket::{DialOptions, ListenOptions, SocketOptions};
 
 /// The settings of a peer, as plain data.
 ///
-/// The first eleven are the original's. Those whose work is not built yet are refused by
-/// [`PeerBuilder::build`](super::PeerBuilder::build) when they are set, never ignored.
+/// The first eleven are the original's. [`PeerBuilder::build`](super::PeerBuilder::build) refuses
+/// values that make no sense, and says what to write instead.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PeerConfig {

@@ -148,7 +148,7 @@ async fn agree(mut pre: PreSession) -> Result<PreSession, Error> {
         let done = tokio::select! {
             biased;
             done = run => done,
-            () = shared.is_over() => Ok(Err(Rerror::internal("the peer has shut down"))),
+            () = shared.over() => Ok(Err(Rerror::internal("the peer has shut down"))),
         };
         let refused = match done {
             Ok(Ok(())) => None,
