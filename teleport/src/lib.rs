@@ -48,9 +48,19 @@
 //!
 //! # Features
 //!
-//! All of the default ones: `macros`, `json`, `protobuf`, `plain`, `form` (body codecs), `gzip`,
-//! `md5` (transfer filters). Heavier parts are asked for: `binder` (rules for arguments), `tls`
-//! (encrypted connections), `unixpacket` (that network). `full` is everything.
+//! | feature | what | default |
+//! |---|---|---|
+//! | `macros` | [`controller`], [`push_handler`], [`plugin`](macro@plugin) | yes |
+//! | `json`, `protobuf`, `plain`, `form` | body codecs | yes |
+//! | `gzip`, `md5` | transfer filters | yes |
+//! | `binder` | `#[derive(Bind)]`: rules for the arguments of handlers | no |
+//! | `graceful` | shutdown and reboot by signals; Unix | no |
+//! | `secure` | plugins that encrypt messages | no |
+//! | `tls` | encrypted connections, by rustls | no |
+//! | `unixpacket` | unix sockets that keep packets apart; Linux | no |
+//! | `full` | all of these | no |
+//!
+//! They only add: none changes what the rest does.
 //!
 //! # Cancel safety
 //!
@@ -103,6 +113,7 @@ pub use peer::{Peer, PeerBuilder, PeerConfig, ShutdownReport};
 pub use plugin::{Hook, Hooks, Plugin, PluginContainer};
 pub use rerror::Rerror;
 pub use router::HandlerInfo;
+pub use router::handler::BoxFuture;
 pub use session::{CallCmd, Caller, CallerExt, PreSession, Reply, Session};
 pub use socket::Address;
 #[cfg(feature = "tls")]

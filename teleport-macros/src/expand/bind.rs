@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens as _, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Ident, parse_quote};
+use syn::{Ident, Path, parse_quote};
 
 use super::{moved, private, shown_at};
 use crate::model::{Bind, End, Ends, Field, Nested, Source};
@@ -38,17 +38,7 @@ pub(crate) fn bind(bind: &Bind) -> TokenStream {
     } else {
         quote!(__tp_source)
     };
-    let error = bind.error.as_ref().map(|path| {
-        quote! {
-            fn error(
-                __tp_handler: &#private::str,
-                __tp_param: &#private::str,
-                __tp_reason: &#private::str,
-            ) -> #private::Rerror {
-                #path(__tp_handler, __tp_param, __tp_reason)
-            }
-        }
-    });
+    let error = bind.error.as_ref().map(|path| error(&private, path));
     let shows = fields.iter().any(|field| field.rules.len.is_some());
     let shows = shows.then(|| quote!(use #p::PickShow as _;));
     let generics = bounded(bind, &p);
@@ -78,6 +68,19 @@ pub(crate) fn bind(bind: &Bind) -> TokenStream {
                 #error
             }
         };
+    }
+}
+
+/// The method that makes the error, by the function that the struct names.
+fn error(private: &TokenStream, path: &Path) -> TokenStream {
+    quote! {
+        fn error(
+            __tp_handler: &#private::str,
+            __tp_param: &#private::str,
+            __tp_reason: &#private::str,
+        ) -> #private::Rerror {
+            #path(__tp_handler, __tp_param, __tp_reason)
+        }
     }
 }
 

@@ -232,6 +232,18 @@ impl PeerBuilder {
         }
     }
 
+    /// Lets the plugins change the configuration and their own set.
+    fn run_pre_new_peer(&mut self) -> Result<(), Error> {
+        let mut changed = self.plugins.clone();
+        for plugin in self.plugins.iter() {
+            if plugin.hooks().contains(Hooks::PRE_NEW_PEER) {
+                plugin.pre_new_peer(&mut self.config, &mut changed)?;
+            }
+        }
+        self.plugins = changed;
+        Ok(())
+    }
+
     /// Builds the peer.
     ///
     /// # Errors
@@ -243,13 +255,7 @@ impl PeerBuilder {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let mut hooked = self.plugins.clone();
-        for plugin in self.plugins.iter() {
-            if plugin.hooks().contains(Hooks::PRE_NEW_PEER) {
-                plugin.pre_new_peer(&mut self.config, &mut hooked)?;
-            }
-        }
-        self.plugins = hooked;
+        self.run_pre_new_peer()?;
         let network = check(&self.config)?;
         let name = &self.config.default_body_codec;
         let Some(codec) = self.codecs.id_of(name) else {
@@ -263,12 +269,7 @@ impl PeerBuilder {
             codecs: self.codecs,
             filters: self.filters,
         };
-        let mut handshake_env = env.clone();
-        let limit = &mut handshake_env.limits.message;
-        *limit = match *limit {
-            0 => self.config.handshake_message_limit,
-            limit => limit.min(self.config.handshake_message_limit),
-        };
+        let handshake_env = narrowed(&env, self.config.handshake_message_limit);
         let handshakes = self.config.max_handshakes.min(Semaphore::MAX_PERMITS);
         let defaults = CallDefaults {
             codec,
@@ -303,6 +304,17 @@ impl PeerBuilder {
         }
         Ok(peer)
     }
+}
+
+/// What holds for messages before a connection is a session.
+fn narrowed(env: &Env, handshake_message_limit: usize) -> Env {
+    let mut env = env.clone();
+    let limit = &mut env.limits.message;
+    *limit = match *limit {
+        0 => handshake_message_limit,
+        limit => limit.min(handshake_message_limit),
+    };
+    env
 }
 
 /// Refuses settings that are wrong, and networks that this build has not.

@@ -50,6 +50,30 @@ impl Peer {
         self.root().route_push(controller)
     }
 
+    /// [`route_call`](Self::route_call) for a controller that is shared with others.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    pub fn route_call_shared<C: CallController>(
+        &self,
+        controller: Arc<C>,
+    ) -> Result<Vec<String>, Error> {
+        self.root().route_call_shared(controller)
+    }
+
+    /// [`route_push`](Self::route_push) for a handler that is shared with others.
+    ///
+    /// # Errors
+    ///
+    /// As for [`SubRouter::route_call`].
+    pub fn route_push_shared<C: PushController>(
+        &self,
+        controller: Arc<C>,
+    ) -> Result<Vec<String>, Error> {
+        self.root().route_push_shared(controller)
+    }
+
     /// Registers a `#[controller]` function for calls and returns its path.
     ///
     /// # Errors
@@ -146,6 +170,7 @@ impl Peer {
     /// # Errors
     ///
     /// There is one already.
+    #[doc(alias = "fallback")]
     pub fn set_unknown_push<H, M>(&self, handler: H) -> Result<(), Error>
     where
         H: UnknownPushHandler<M>,

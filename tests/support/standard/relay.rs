@@ -1,15 +1,11 @@
 //! The standard proxy: it has no routes, and forwards everything to a backend.
 
-use std::pin::Pin;
-
 use teleport::plugins::proxy::{Forward, Proxy};
 use teleport::session::{RawReply, Request};
-use teleport::{Caller, Error, Peer, Session, codec::Codecs};
+use teleport::{BoxFuture, Caller, Error, Peer, Session, codec::Codecs};
 use tokio::sync::Mutex;
 
 use super::{Options, builder};
-
-type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The name of the program on the wire.
 pub const PROGRAM: &str = "relay";
