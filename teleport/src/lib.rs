@@ -81,6 +81,7 @@ mod error;
 #[cfg_attr(docsrs, doc(cfg(all(unix, feature = "graceful"))))]
 pub mod graceful;
 pub mod message;
+mod panics;
 pub mod peer;
 pub mod plugin;
 pub mod plugins;
@@ -96,6 +97,7 @@ pub mod xfer;
 #[path = "private.rs"]
 pub mod __private;
 use __private as private;
+use panics::{lock, panic_text, read_lock, write_lock};
 
 #[cfg(feature = "binder")]
 #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
@@ -125,34 +127,3 @@ pub use teleport_macros::Bind;
 #[cfg(feature = "macros")]
 #[cfg_attr(docsrs, doc(cfg(feature = "macros")))]
 pub use teleport_macros::{controller, plugin, push_handler, route};
-
-use std::any::Any;
-use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-/// Locks, also when somebody panicked meanwhile: what is behind these locks is whole at all times.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn read_lock<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn write_lock<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "a panic without a text".to_owned()
-    }
-}
