@@ -100,7 +100,7 @@ impl PeerBuilder {
         /// Sets what the pauses before dialling again are made of.
         redial_interval: Duration = redial_interval;
         /// Sets the longest pause before dialling again.
-        redial_longest_interval: Duration = redial_longest_interval;
+        redial_max_interval: Duration = redial_max_interval;
         /// Sets how the pauses before dialling again are chosen.
         redial_backoff: Backoff = redial_backoff;
         /// Sets how long a connection must have lasted for the pauses to start again.

@@ -187,7 +187,7 @@ impl<'a> Dial<'a> {
     /// use teleport::session::Redial;
     ///
     /// # async fn run(peer: teleport::Peer) -> Result<(), teleport::Error> {
-    /// let session = peer.dial("127.0.0.1:9090").redial(Redial::for_ever()).await?;
+    /// let session = peer.dial("127.0.0.1:9090").redial(Redial::forever()).await?;
     /// # Ok(())
     /// # }
     /// ```
