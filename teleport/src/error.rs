@@ -234,7 +234,21 @@ impl Error {
     }
 
     /// The text with all its causes, for a log line or the reason of an [`Rerror`].
-    pub(crate) fn chain(&self) -> String {
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), teleport::Error> {
+    /// let peer = teleport::Peer::builder().build()?;
+    /// let error = peer.dial("127.0.0.1:1").await.unwrap_err();
+    /// assert_eq!(error.to_string(), "cannot dial 127.0.0.1:1");
+    /// assert!(error.chain().starts_with("cannot dial 127.0.0.1:1: "));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(next) = cause {

@@ -107,7 +107,7 @@ pub use binder::Bind;
 pub use codec::Protobuf;
 pub use codec::Raw;
 pub use context::{
-    CallCtx, OnCancel, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx,
+    CallCtx, DialCtx, OnCancel, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx,
 };
 pub use error::{Error, ErrorKind};
 pub use message::{Message, Meta};
@@ -115,7 +115,6 @@ pub use peer::{Peer, PeerBuilder, PeerConfig, ShutdownReport};
 pub use plugin::{Hook, Hooks, Plugin, PluginContainer};
 pub use rerror::Rerror;
 pub use router::HandlerInfo;
-pub use router::handler::BoxFuture;
 pub use session::{CallCmd, Caller, CallerExt, PreSession, Reply, Session};
 pub use socket::Address;
 #[cfg(feature = "tls")]

@@ -21,9 +21,11 @@ mod floors;
 mod handshake;
 mod heartbeat;
 mod hook_order;
+mod hostile_ports;
 mod hub;
 mod idle;
 mod log_lines;
+mod narrow;
 #[cfg(target_os = "linux")]
 mod networks;
 mod overload;

@@ -138,6 +138,8 @@ impl PeerBuilder {
         max_handshakes: usize = max_handshakes;
         /// Sets how long the encryption and the plugins may take with a new connection.
         handshake_timeout: Duration = handshake_timeout;
+        /// Sets how long the first message of a connection may take, from its first byte on.
+        first_message_timeout: Duration = first_message_timeout;
         /// Sets how many bytes may wait to be written before calls and pushes wait.
         queue_limit: usize = queue_limit;
         /// Sets how many bytes may wait to be written before replies wait.

@@ -114,6 +114,11 @@ pub struct PeerConfig {
     pub handshake_timeout: Duration,
     /// The largest message before a connection is a session, in bytes. Default: 16 KiB.
     pub handshake_message_limit: usize,
+    /// How long the first message of a connection may take, from its first byte to its last, with a
+    /// second more for each 16 KiB of it that have come; then the connection is closed. So nobody
+    /// holds one by a message that never ends. Who says nothing at all may stay: a client that
+    /// only waits for pushes does that. Default: 30 s; zero: no limit.
+    pub first_message_timeout: Duration,
     /// How many bytes may wait to be written to one session before calls and pushes wait for
     /// room. Default: 4 MiB. More is more memory for a reader that is slow.
     pub queue_limit: usize,
@@ -163,6 +168,7 @@ impl Default for PeerConfig {
             propagate: false,
             handshake_timeout: Duration::from_secs(5),
             handshake_message_limit: 16 * 1024,
+            first_message_timeout: Duration::from_secs(30),
             queue_limit: 4 * 1024 * 1024,
             reply_queue_limit: 8 * 1024 * 1024,
             max_running_handlers: 4096,

@@ -18,7 +18,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use crate::codec::{self, BodyRef, FromBody};
@@ -26,13 +26,15 @@ use crate::message::{Message, Mtype, Seq, Uri};
 use crate::plugin::{Hook, Hooks, Plugin};
 use crate::rerror::code;
 use crate::router::{ContextFn, ViaFunction};
-use crate::{BoxFuture, ErrorKind, PreSession, Rerror};
+use crate::{ErrorKind, PreSession, Rerror};
 
 /// The uri of the CALL that carries the text.
 pub const URI: &str = "/auth/verify";
 
 /// How many characters of the uri of a wrong first message are said back.
 const SHOWN_URI: usize = 256;
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Says which text a dialled connection starts with. See [`Launch::by`].
 ///

@@ -19,9 +19,7 @@ use crate::context::{CallCtx, PushCtx};
 use crate::private::ReplyBody;
 use crate::rerror::Rerror;
 
-/// A boxed future that may go to another thread: what the methods of [`Caller`](crate::Caller)
-/// return.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// How far the handler of a push came in place.
 pub(crate) enum Step {

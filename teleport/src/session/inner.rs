@@ -331,6 +331,11 @@ impl Inner {
         self.state.load(Ordering::SeqCst) == ABORTED
     }
 
+    /// Whether nothing goes out any more, and the last hooks have run or are about to.
+    pub(super) fn sends_nothing(&self) -> bool {
+        self.state.load(Ordering::SeqCst) >= ABORTED
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.state.load(Ordering::SeqCst) == CLOSED
     }

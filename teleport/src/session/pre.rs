@@ -209,7 +209,9 @@ impl PreSession {
         self.guard.is_some()
     }
 
-    /// Sends a message. A CALL or PUSH without a sequence text gets the session's next.
+    /// Sends a message. A CALL or PUSH without a sequence text gets the session's next. Where the
+    /// connection has no room for it, what the other end sends is read meanwhile, for
+    /// [`receive`](Self::receive).
     ///
     /// # Errors
     ///
@@ -226,7 +228,7 @@ impl PreSession {
             guard.seal(&mut message).map_err(Error::refused)?;
         }
         self.socket
-            .write_message(&message)
+            .write_while_reading(&message)
             .await
             .map_err(|e| self.failed("send", e))
     }
@@ -361,7 +363,7 @@ impl PreSession {
     /// Closes the connection, after what was sent, if the other end reads it.
     pub(crate) async fn shut(mut self) {
         // Nobody is interested in the shutdown of a connection that was refused.
-        let _ = tokio::time::timeout(task::LAST_WRITES, self.socket.shutdown()).await;
+        let _ = tokio::time::timeout(task::LAST_WRITES, self.socket.shut()).await;
         if self.dialled || self.local_address().socket_addr().is_none() {
             return;
         }

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use teleport::{Error, Peer, Session};
 use teleport_tests::standard::{self, Notes, Options};
 use teleport_tests::vectors::{Check, same};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 
 use super::rules;
@@ -87,7 +87,10 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn start(server: Peer, stream: DuplexStream) -> Self {
+    pub(super) fn start<S>(server: Peer, stream: S) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         Self {
             shaking: Some(tokio::spawn(async move { server.serve_conn(stream).await })),
             session: None,
