@@ -120,7 +120,8 @@ pub use socket::Address;
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use socket::tls;
-#[cfg(all(feature = "macros", feature = "binder"))]
+// Without the feature the derive is there to say so.
+#[cfg(feature = "macros")]
 #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
 pub use teleport_macros::Bind;
 #[cfg(feature = "macros")]

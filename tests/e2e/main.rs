@@ -6,6 +6,7 @@ mod auth;
 mod bad_frames;
 mod bad_messages;
 mod binder;
+mod binder_errors;
 mod binder_rules;
 mod calls;
 mod cancellation;
@@ -29,6 +30,7 @@ mod narrow;
 #[cfg(target_os = "linux")]
 mod networks;
 mod overload;
+mod overload_told;
 mod plugin_sets;
 mod progress;
 mod protocols;

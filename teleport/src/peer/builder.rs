@@ -171,6 +171,26 @@ impl PeerBuilder {
         self
     }
 
+    /// Sets what makes the errors of parameters that break a rule. See
+    /// [`PeerConfig::bind_error`].
+    ///
+    /// ```
+    /// use teleport::{Peer, Rerror};
+    ///
+    /// let peer = Peer::builder().bind_error(|handler, param, reason| {
+    ///     Rerror::new(422, "Unprocessable", format!("{param} of {handler}: {reason}"))
+    /// });
+    /// ```
+    #[cfg(feature = "binder")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
+    pub fn bind_error(
+        mut self,
+        make: fn(handler: &str, param: &str, reason: &str) -> crate::Rerror,
+    ) -> Self {
+        self.config.bind_error = Some(make);
+        self
+    }
+
     /// Sets the largest message, in bytes; 0: no limit.
     #[doc(alias = "SetMessageSizeLimit")]
     pub fn message_limit(mut self, bytes: usize) -> Self {

@@ -109,6 +109,12 @@ pub struct PeerConfig {
     /// small message. Peers of this kind act on both whatever they have set here; others ignore
     /// them.
     pub propagate: bool,
+    /// Makes the errors of parameters that break a rule, from the path of the handler, the name of
+    /// the parameter and the reason, for all types without a function of their own. Default: error
+    /// 400 `Invalid Parameter`, as the original has it. See [`Bind`](crate::Bind).
+    #[cfg(feature = "binder")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
+    pub bind_error: Option<fn(handler: &str, param: &str, reason: &str) -> crate::Rerror>,
     /// How long the encryption and the plugins may take with a new connection before it is a
     /// session. Default: 5 s.
     pub handshake_timeout: Duration,
@@ -166,6 +172,8 @@ impl Default for PeerConfig {
             default_call_timeout: None,
             on_cancel: OnCancel::default(),
             propagate: false,
+            #[cfg(feature = "binder")]
+            bind_error: None,
             handshake_timeout: Duration::from_secs(5),
             handshake_message_limit: 16 * 1024,
             first_message_timeout: Duration::from_secs(30),

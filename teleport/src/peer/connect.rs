@@ -155,6 +155,7 @@ async fn agree(mut pre: PreSession) -> Result<PreSession, Error> {
             },
         );
         if let Err(error) = consent(&shared, run, "the handshake took longer than").await {
+            let error = pre.refused(error);
             pre.shut().await;
             return Err(error);
         }
