@@ -262,7 +262,7 @@ impl Overload {
         } else {
             return Ok(());
         };
-        Err(Error::other(ErrorKind::Config, text))
+        Err(Error::new(ErrorKind::Config, text))
     }
 
     /// Refuses limits that are none.
