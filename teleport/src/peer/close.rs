@@ -27,20 +27,23 @@ impl Peer {
 
     /// Shuts the peer down so that nothing is lost: listens no more, tells the other ends, lets
     /// handlers that run and calls in flight come to their end, writes what is queued, and closes.
-    /// At the deadline what is left is cut off. The report says what became of everything.
+    /// At the deadline what is left is cut off: handlers are dropped where they wait, but for those
+    /// that are to [finish](crate::OnCancel::Finish). The report says what became of everything.
     ///
     /// Other ends of this kind make no more calls here when they are told, and close when their
     /// calls are done. Those that do not understand are served for a moment more, half of the
     /// deadline and 1 s at most; a session on which nothing moves for 100 ms is closed. A call that
     /// comes too late is answered with error 503 and the metadata
     /// [`NOT_RUN`](crate::message::meta::NOT_RUN), and at the very end the other end is told that
-    /// all calls without a reply were not run.
+    /// all calls without a reply were not run. A push that comes too late is dropped; the report
+    /// counts those, and the other end is told how many they were.
     ///
     /// The shutdown begins with the call. A second call, while it lasts, cuts everything off at
     /// once; both get the report. A deadline of zero does so too. After the deadline the hooks
     /// [`post_disconnect`](crate::Plugin::post_disconnect) may take half a second more.
     ///
-    /// A handler that awaited this for its own peer would wait for itself, until the deadline.
+    /// A handler that awaited this for its own peer would wait for itself, and be dropped at the
+    /// deadline; one that calls it and goes is answered.
     ///
     /// # Cancel safety
     ///

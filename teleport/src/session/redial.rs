@@ -47,7 +47,8 @@ pub struct Redial {
     /// The bound of jittered pauses. Default: 30 s.
     pub max_interval: Duration,
     /// How long a connection must have lasted for the count and the pauses to start again. Default:
-    /// 10 s. So a server that accepts and drops at once is not dialled in a hot loop.
+    /// 10 s. They also do when the other end says that it is going away, as one that shuts down or
+    /// reboots: that is no failure, unless it goes on more than once a second. So a server that accepts and drops at once is not dialled in a hot loop.
     pub stable_after: Duration,
     /// How many calls and pushes may wait for the next connection; their bodies together may take
     /// the peer's `queue_limit`. More are refused with [`Busy`](crate::ErrorKind::Busy). Default:
