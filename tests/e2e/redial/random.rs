@@ -56,7 +56,7 @@ fn peer(is_sealed: bool) -> PeerBuilder {
 }
 
 async fn run(steps: Vec<Step>, seed: u64, is_sealed: bool) {
-    let redial = Redial::for_ever().seed(seed);
+    let redial = Redial::forever().seed(seed);
     let mut scene = Scene::between(peer(is_sealed), peer(is_sealed), redial).await;
     let mut events = scene.session.events();
     let mut calls = Vec::new();

@@ -156,7 +156,7 @@ async fn what_was_said_on_one_connection_is_refused_on_the_next_of_its_session()
         async move { Ok(near) }
     };
     let client = sealed().build().unwrap();
-    let session = client.dial_by(connect).redial(Redial::for_ever()).await;
+    let session = client.dial_by(connect).redial(Redial::forever()).await;
     let session = session.unwrap();
     let mut events = session.events();
     session.push("/note/it", "pay").await.unwrap();
