@@ -76,11 +76,11 @@ impl Shutdown {
         &self.tally
     }
 
-    pub(super) async fn is_late(&self) {
+    pub(super) async fn late(&self) {
         self.late.cancelled().await;
     }
 
-    pub(super) async fn is_over(&self) {
+    pub(super) async fn over(&self) {
         self.over.cancelled().await;
     }
 

@@ -92,7 +92,7 @@ impl Legacy {
                 "the key of the secure plugin is {} bytes long; take one of 16, 24 or 32",
                 key.len()
             );
-            Error::other(ErrorKind::Config, text)
+            Error::new(ErrorKind::Config, text)
         })?;
         Ok(Self {
             code,
