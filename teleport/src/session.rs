@@ -28,6 +28,7 @@ mod cuts;
 mod dispatch;
 mod drain;
 mod events;
+mod first;
 mod guard;
 mod hub;
 mod inner;

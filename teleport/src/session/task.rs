@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
-use tokio::time::Sleep;
 
 use super::Session;
 use super::batch;
 use super::control::Notice;
 use super::dispatch::{Dispatch, SHARE_FROM, Stop, Wakers};
 use super::events::SessionEventKind;
+use super::first::First;
 use super::inner::{Inner, LOOK_DRAIN, LOOK_OUT};
 use super::log;
 use super::outbound::When;
@@ -62,9 +62,6 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How many bytes of the other end are read to no end at most.
 const LINGER_BYTES: usize = 1 << 20;
 
-/// How many bytes of a first message are good for another second.
-const FIRST_PER_SECOND: usize = 16 * 1024;
-
 /// Why reading ended, when nothing is left to be read.
 const CLEAN_END: &str = "closed by the other end";
 const READ_FAILED: &str = "reading failed";
@@ -84,12 +81,6 @@ struct Task {
     is_new: bool,
     /// The time that the first message has, once it has begun.
     first: Option<Box<First>>,
-}
-
-/// A first message that has begun, and must end.
-struct First {
-    began: tokio::time::Instant,
-    timer: Pin<Box<Sleep>>,
 }
 
 /// How the taking out of messages ended.
@@ -406,27 +397,10 @@ impl Task {
             self.first = None;
             return Poll::Pending;
         }
-        let first = self.first.get_or_insert_with(|| {
-            Box::new(First {
-                began: tokio::time::Instant::now(),
-                timer: Box::pin(tokio::time::sleep(limit)),
-            })
-        });
-        loop {
-            ready!(first.timer.as_mut().poll(cx));
-            let more = u64::try_from(self.rest.len() / FIRST_PER_SECOND).unwrap_or(u64::MAX);
-            let limit = limit.saturating_add(Duration::from_secs(more));
-            if first.began.elapsed() >= limit {
-                let came = self.rest.len();
-                return Poll::Ready(format!(
-                    "the first message was not whole within {limit:?}, after {came} bytes of it"
-                ));
-            }
-            match first.began.checked_add(limit) {
-                Some(due) => first.timer.as_mut().reset(due),
-                None => return Poll::Pending,
-            }
-        }
+        let first = self
+            .first
+            .get_or_insert_with(|| Box::new(First::new(limit)));
+        first.poll_over(cx, limit, self.rest.len())
     }
 
     /// Reads and takes messages out until the stream has no more, or the budget is used up.
