@@ -6,6 +6,7 @@ mod args;
 mod codec;
 mod decode;
 mod frames;
+mod program;
 mod protos;
 mod rerror;
 mod secure;

@@ -1,4 +1,5 @@
-//! The standard proxy: it has no routes, and forwards everything to a backend.
+//! The standard proxy: it has none of the standard routes, and forwards what it has no route for to
+//! a backend.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use teleport::socket::{Connect, Connecting};
 use teleport::{Caller, Error, Peer, Session, codec::Codecs};
 use tokio::sync::Mutex;
 
-use super::{Options, builder};
+use super::{Notes, Options, serve_more, server_builder};
 
 /// The name of the program on the wire.
 pub const PROGRAM: &str = "relay";
@@ -20,7 +21,10 @@ pub const PROGRAM: &str = "relay";
 /// The options do not fit together.
 pub fn relay(options: &Options, backend: impl Caller + 'static) -> Result<Peer, Error> {
     let forward = Forward::to(backend).program(PROGRAM);
-    builder(options)?.plugin(Proxy::new(forward)).build()
+    let builder = server_builder(options)?.plugin(Proxy::new(forward));
+    let peer = builder.build()?;
+    serve_more(&peer, options, &Notes::default())?;
+    Ok(peer)
 }
 
 /// A backend that is dialled when it is needed, so that the proxy can be there before it, and again
