@@ -26,7 +26,7 @@ mod line;
 
 /// How long the server waits for running handlers and slow readers when a signal ends it. Whoever
 /// sends one waits no longer than a second.
-const LAST_CALLS: Duration = Duration::from_millis(500);
+const LAST_CALLS: Duration = Duration::from_millis(250);
 
 /// How long the client goes on listening for pushes after its last call.
 const LAST_PUSHES: Duration = Duration::from_millis(100);

@@ -4,6 +4,7 @@
 mod ages;
 mod args;
 mod codec;
+mod crowd;
 mod decode;
 mod frames;
 mod program;
