@@ -262,6 +262,20 @@ fn a_proxy_forwards_to_its_backend_also_when_that_comes_later() {
     assert_eq!(error["error"]["code"], 1001, "{error}");
 }
 
+#[test]
+fn a_proxy_lets_nobody_in_who_does_not_say_its_text() {
+    let mut backend = Program::start(&[]);
+    let mut proxy = Program::start(&["--proxy", &backend.line(), "--auth", "secret", "--bind"]);
+    let address = proxy.line();
+    let add = json!({"uri": "/math/add", "arg": [1, 2]});
+    let mut client = Program::start(&["dial", &address, "--auth", "secret"]);
+    assert_eq!(client.call(&add), json!({"result": 3}));
+    let divide = json!({"uri": "/bind/divide?y=1&_x=1", "arg": {"A": 10, "B": 5, "C": "1"}});
+    assert_eq!(client.call(&divide), json!({"result": 2}));
+    let mut silent = Program::start(&["dial", &address]);
+    assert_eq!(silent.call(&add)["error"]["code"], 401);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_the_server_in_order() {
@@ -338,10 +352,7 @@ fn mistakes_on_the_command_line_are_told_and_end_with_code_2() {
         (&["dial"], "ADDR"),
         (&["--proxy", "nonsense"], "nonsense"),
         (&["--proxy", ""], "empty"),
-        (
-            &["--proxy", "127.0.0.1:1", "--unknown"],
-            "leave --unknown or --proxy out",
-        ),
+        (&["--proxy", "127.0.0.1:1", "--unknown"], "leave one out"),
         (
             &["--proxy", "127.0.0.1:1", "--secure", "short"],
             "16, 24 or 32",

@@ -161,7 +161,7 @@ impl Features {
             .collect();
         if let Some(backend) = &self.proxy {
             if self.unknown {
-                let text = "a proxy forwards what is unknown; leave --unknown or --proxy out";
+                let text = "--unknown and --proxy both take what has no route; leave one out";
                 return Some(text.to_owned());
             }
             if let Some(refusal) = bad_address(backend) {

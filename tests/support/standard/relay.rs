@@ -1,5 +1,4 @@
-//! The standard proxy: it has none of the standard routes, and forwards what it has no route for to
-//! a backend.
+//! The standard proxy: it has no routes, and forwards everything to a backend.
 
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use teleport::socket::{Connect, Connecting};
 use teleport::{Caller, Error, Peer, Session, codec::Codecs};
 use tokio::sync::Mutex;
 
-use super::{Notes, Options, serve_more, server_builder};
+use super::{Notes, Options, add_routes, guarded};
 
 /// The name of the program on the wire.
 pub const PROGRAM: &str = "relay";
@@ -21,9 +20,8 @@ pub const PROGRAM: &str = "relay";
 /// The options do not fit together.
 pub fn relay(options: &Options, backend: impl Caller + 'static) -> Result<Peer, Error> {
     let forward = Forward::to(backend).program(PROGRAM);
-    let builder = server_builder(options)?.plugin(Proxy::new(forward));
-    let peer = builder.build()?;
-    serve_more(&peer, options, &Notes::default())?;
+    let peer = guarded(options)?.plugin(Proxy::new(forward)).build()?;
+    add_routes(&peer, options, &Notes::default())?;
     Ok(peer)
 }
 
