@@ -448,20 +448,17 @@ impl Inner {
     }
 
     fn raise_state(&self, to: u8, reason: impl Into<String>) {
-        let mut state = self.state.load(Ordering::SeqCst);
-        while state < to {
-            match self
-                .state
-                .compare_exchange(state, to, Ordering::SeqCst, Ordering::SeqCst)
-            {
-                Ok(_) => {
-                    self.set_reason(reason);
-                    self.leave_line(to >= FAILED);
-                    break;
-                }
-                Err(now) => state = now,
-            }
+        let raised = self
+            .state
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
+                (now < to).then_some(to)
+            });
+        if raised.is_err() {
+            // Nobody is woken for what is known: the task itself may be saying so.
+            return;
         }
+        self.set_reason(reason);
+        self.leave_line(to >= FAILED);
         if to >= FAILED {
             self.done.notify_waiters();
         }
