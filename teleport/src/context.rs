@@ -10,7 +10,7 @@ mod received;
 
 pub use call::{CallCtx, UnknownCallCtx};
 pub(crate) use hook::Answered;
-pub use hook::{PreCtx, ReadCtx, WriteCtx};
+pub use hook::{DialCtx, PreCtx, ReadCtx, WriteCtx};
 pub use life::OnCancel;
 pub(crate) use life::{Asked, Life, Limits, bound};
 pub use push::{PushCtx, UnknownPushCtx};

@@ -129,6 +129,14 @@ impl Error {
         error
     }
 
+    /// The same error, with what the other end said when it refused the connection.
+    pub(crate) fn with_meta(mut self, meta: Option<&Meta>) -> Self {
+        if let Some(meta) = meta {
+            self.0.meta = meta.clone();
+        }
+        self
+    }
+
     #[cfg(unix)]
     #[cold]
     pub(crate) fn no_descriptor(error: std::io::Error) -> Self {
@@ -163,7 +171,8 @@ impl Error {
         self.0.rerror.as_ref()
     }
 
-    /// The metadata of the reply that carried the error; `None` when it came by no reply.
+    /// The metadata of the reply that carried the error, or that told why the connection was
+    /// refused; `None` when it came by no reply.
     ///
     /// ```
     /// # fn ask(error: &teleport::Error) -> Option<&str> {
@@ -172,16 +181,15 @@ impl Error {
     /// ```
     #[must_use]
     pub fn reply_meta(&self) -> Option<&Meta> {
-        self.is_remote().then_some(&self.0.meta)
+        (self.is_remote() || !self.0.meta.is_empty()).then_some(&self.0.meta)
     }
 
-    /// How long the other peer asks to wait before the call is made again: what its reply says
-    /// under [`X-Retry-After-Ms`](crate::message::meta::RETRY_AFTER_MS). See
+    /// How long the other peer asks to wait before the call is made again, or the session dialled:
+    /// what its reply says under [`X-Retry-After-Ms`](crate::message::meta::RETRY_AFTER_MS). See
     /// [`may_retry`](Self::may_retry).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let text = self.reply_meta()?.get(meta::RETRY_AFTER_MS)?;
-        text.parse().ok().map(Duration::from_millis)
+        meta::retry_after(self.reply_meta()?)
     }
 
     /// Whether the time ran out, here or at the other peer.
@@ -225,7 +233,21 @@ impl Error {
     }
 
     /// The text with all its causes, for a log line or the reason of an [`Rerror`].
-    pub(crate) fn chain(&self) -> String {
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), teleport::Error> {
+    /// let peer = teleport::Peer::builder().build()?;
+    /// let error = peer.dial("127.0.0.1:1").await.unwrap_err();
+    /// assert_eq!(error.to_string(), "cannot dial 127.0.0.1:1");
+    /// assert!(error.chain().starts_with("cannot dial 127.0.0.1:1: "));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(next) = cause {

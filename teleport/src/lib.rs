@@ -95,7 +95,7 @@ pub use binder::Bind;
 pub use codec::Protobuf;
 pub use codec::Raw;
 pub use context::{
-    CallCtx, OnCancel, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx,
+    CallCtx, DialCtx, OnCancel, PreCtx, PushCtx, ReadCtx, UnknownCallCtx, UnknownPushCtx, WriteCtx,
 };
 pub use error::{Error, ErrorKind};
 pub use message::{Message, Meta};
@@ -108,7 +108,8 @@ pub use socket::Address;
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use socket::tls;
-#[cfg(all(feature = "macros", feature = "binder"))]
+// Without the feature the derive is there to say so.
+#[cfg(feature = "macros")]
 #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
 pub use teleport_macros::Bind;
 #[cfg(feature = "macros")]

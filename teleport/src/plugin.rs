@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::context::{PreCtx, ReadCtx, WriteCtx};
+use crate::context::{DialCtx, PreCtx, ReadCtx, WriteCtx};
 use crate::error::Error;
 use crate::peer::{Peer, PeerConfig};
 use crate::router::HandlerInfo;
@@ -93,6 +93,16 @@ pub trait Plugin: Send + Sync + 'static {
     /// An error stops the listening.
     fn post_listen(&self, _address: &Address) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Runs before a connection is dialled, also each time that a session dials again; a stream
+    /// that is there already ([`dial_conn`](Peer::dial_conn)) is not dialled. With an error nothing
+    /// is dialled, and the dial fails with it.
+    ///
+    /// It has [`handshake_timeout`](PeerConfig::handshake_timeout), and is where to wait for
+    /// permission, for a route to come up, or for a turn.
+    fn pre_dial<'a>(&'a self, _ctx: &'a mut DialCtx) -> Hook<'a> {
+        Hook::OK
     }
 
     /// Runs when a connection was dialled, before its read loop starts. An error closes it, and

@@ -49,7 +49,7 @@ mod unwritten;
 mod waiting;
 
 pub use call::{Call, CallCanceller, CallCmd, CallFuture, Reply};
-pub use caller::{Caller, CallerExt, RawReply, Request};
+pub use caller::{Caller, CallerExt, Calling, RawReply, Request};
 pub(crate) use drain::Tally;
 pub(crate) use events::Events;
 pub use events::{EventsError, SessionEvent, SessionEventKind, SessionEvents};
@@ -431,6 +431,7 @@ impl Session {
             "the session with {} is closed: {why}",
             self.0.remote
         ))
+        .with_meta(self.0.refusal())
     }
 }
 

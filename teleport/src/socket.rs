@@ -27,10 +27,12 @@ mod unix;
 mod writer;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 #[cfg(unix)]
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -70,6 +72,12 @@ pub enum SocketError {
     #[error(transparent)]
     Decode(CodecError),
 }
+
+/// How much is read ahead at most while a message waits for room.
+const READ_AHEAD: usize = spare::SPARE;
+
+/// How often is read at most before others have their turn.
+const READS_PER_WAKE: usize = 4;
 
 /// A byte stream that carries messages.
 ///
@@ -152,6 +160,49 @@ impl Socket {
     /// Dropping the future never leaves half a message: the rest goes out with the next call.
     pub async fn write_message(&mut self, message: &Message) -> Result<(), SocketError> {
         self.writer.write_message(message).await
+    }
+
+    /// Writes a message, and reads meanwhile where the stream has no room for it: two ends that
+    /// both write first do not wait for each other. What is read ahead has a bound.
+    pub(crate) async fn write_while_reading(
+        &mut self,
+        message: &Message,
+    ) -> Result<(), SocketError> {
+        self.writer.queue_message(message)?;
+        Ok(poll_fn(|cx| self.poll_write_while_reading(cx)).await?)
+    }
+
+    fn poll_write_while_reading(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(written) = self.writer.poll_flush(cx) {
+            return Poll::Ready(written);
+        }
+        while self.reader.unread().len() < READ_AHEAD {
+            match self.reader.poll_fill(cx)? {
+                Poll::Ready(1..) => {}
+                // The other end has nothing more to say, and may listen still.
+                Poll::Ready(0) | Poll::Pending => break,
+            }
+        }
+        Poll::Pending
+    }
+
+    /// [`shutdown`](Self::shutdown), for one whose other end may be at its end too: what that says
+    /// last is read, and dropped.
+    pub(crate) async fn shut(&mut self) -> io::Result<()> {
+        poll_fn(|cx| {
+            if let Poll::Ready(shut) = self.writer.poll_shutdown(cx) {
+                return Poll::Ready(shut);
+            }
+            for _ in 0..READS_PER_WAKE {
+                if !matches!(self.reader.poll_fill(cx), Poll::Ready(Ok(1..))) {
+                    return Poll::Pending;
+                }
+                self.reader.forget();
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
     }
 
     /// Encodes a body by the header's codec and writes both as a message; see

@@ -427,6 +427,7 @@ fn what_is_not_built_is_refused() {
             &["dial", "127.0.0.1:1", "--proxy", "127.0.0.1:2"],
             "leave --proxy out",
         ),
+        (&["--unknown", "--proxy", "127.0.0.1:2"], "leave one out"),
     ] {
         let output = refused(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
@@ -471,6 +472,20 @@ fn a_proxy_forwards_to_its_backend_also_when_that_comes_later() {
     assert_eq!(client.call(&add), json!({"result": 3}));
     let error = client.call(&json!({"uri": "/test/fail", "arg": "x"}));
     assert_eq!(error["error"]["code"], 1001, "{error}");
+}
+
+#[test]
+fn a_proxy_lets_nobody_in_who_does_not_say_its_text() {
+    let mut backend = Program::start(&[]);
+    let mut proxy = Program::start(&["--proxy", &backend.line(), "--auth", "secret", "--bind"]);
+    let address = proxy.line();
+    let add = json!({"uri": "/math/add", "arg": [1, 2]});
+    let mut client = Program::start(&["dial", &address, "--auth", "secret"]);
+    assert_eq!(client.call(&add), json!({"result": 3}));
+    let divide = json!({"uri": "/bind/divide?y=1&_x=1", "arg": {"A": 10, "B": 5, "C": "1"}});
+    assert_eq!(client.call(&divide), json!({"result": 2}));
+    let mut silent = Program::start(&["dial", &address]);
+    assert_eq!(silent.call(&add)["error"]["code"], 401);
 }
 
 #[cfg(unix)]

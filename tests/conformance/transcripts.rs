@@ -2,7 +2,8 @@
 //!
 //! Each is played up to three times: a hand-made client says the client's bytes to our server; a
 //! hand-made server says the server's bytes to our client, which makes the calls that the frames
-//! show; and our client makes the same calls to our server. All of it on streams in memory and a
+//! show; and our client makes the same calls to our server. Where a proxy stood in the middle, ours
+//! stands between two hand-made ends, and its client and its backend are ours in turn. All of it on streams in memory and a
 //! clock that stands still while anybody has work to do, so that "nothing more comes" is a fact
 //! and not a guess about time.
 
@@ -18,6 +19,8 @@ mod client;
 mod lives;
 mod notices;
 mod pair;
+mod proxy;
+mod relayed;
 mod results;
 mod rules;
 mod script;
@@ -26,7 +29,7 @@ mod server;
 mod wire;
 
 use rules::Side;
-use script::Script;
+use script::{Leg, Script};
 
 /// How long a replay may take on its own clock.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -46,6 +49,20 @@ fn transcripts() {
             tally.row(transcript, replay);
         }
     }
+    tally.finish();
+}
+
+/// Conversations that nobody recorded: what is known of the original makes them, so that the rules for
+/// what it gets wrong are tried too. They are no golden bytes.
+#[test]
+fn conversations_that_are_made_by_rule() {
+    let all: Vec<Value> = serde_json::from_str(include_str!("made_by_rule.json")).unwrap();
+    let mut tally = Tally::of("conversations made by rule");
+    for transcript in &all {
+        assert_eq!(transcript["note"], "made by rule");
+        tally.row(transcript, replay);
+    }
+    assert!(tally.left_out().is_empty(), "{:?}", tally.left_out());
     tally.finish();
 }
 
@@ -77,6 +94,15 @@ fn replay(transcript: &Value) -> Check {
             Side::Server => ("our server", play(server::replay(&script))),
             Side::Client => ("our client", play(client::replay(&script))),
             Side::Both => ("both ends ours", play(pair::replay(&script))),
+            Side::Proxy => ("our proxy", play(proxy::replay(&script))),
+            Side::ProxysClient => {
+                let script = script.of_leg(Leg::Front);
+                ("our client", play(client::replay(&script)))
+            }
+            Side::Backend => {
+                let script = script.of_leg(Leg::Back);
+                ("our backend", play(server::replay(&script)))
+            }
         };
         result.map_err(|miss| match miss {
             Miss::Wrong(text) => Miss::Wrong(format!("{name}: {text}")),

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use teleport::codec::{self, Raw};
 use teleport::plugins::proxy::{Forward, Proxy};
 use teleport::{
-    CallCtx, Caller, ErrorKind, Peer, Plugin, Rerror, Session, UnknownCallCtx, WriteCtx,
-    controller, plugin,
+    CallCtx, Caller, ErrorKind, Peer, PeerBuilder, Plugin, ReadCtx, Rerror, Session,
+    UnknownCallCtx, WriteCtx, controller, plugin,
 };
-use teleport_tests::frames::{CALL, PUSH, RawFrame, read_frame};
+use teleport_tests::exchange::Exchange;
+use teleport_tests::frames::{CALL, PUSH, REPLY, RawFrame, read_frame};
 use teleport_tests::pair::{bare, connect, settle};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,10 +29,16 @@ struct ByHand {
 }
 
 async fn by_hand(change: impl FnOnce(Forward) -> Forward) -> ByHand {
-    let (back, backend) = bare(&Peer::builder().build().unwrap(), 1 << 20).await;
+    by_hand_of([Peer::builder(), Peer::builder(), Peer::builder()], change).await
+}
+
+/// The client, the proxy, and the peer that the proxy calls its backend by.
+async fn by_hand_of(peers: [PeerBuilder; 3], change: impl FnOnce(Forward) -> Forward) -> ByHand {
+    let [client, proxy, dials] = peers;
+    let (back, backend) = bare(&dials.build().unwrap(), 1 << 20).await;
     let forward = change(Forward::to(back.clone()).program("relay"));
-    let proxy = Peer::builder().plugin(Proxy::new(forward)).build().unwrap();
-    let (front, client) = connect(&proxy, &Peer::builder().build().unwrap()).await;
+    let proxy = proxy.plugin(Proxy::new(forward)).build().unwrap();
+    let (front, client) = connect(&proxy, &client.build().unwrap()).await;
     front.set_id("front");
     ByHand {
         client,
@@ -438,4 +445,173 @@ async fn a_call_that_cannot_be_sent_on_is_502() {
         .unwrap();
     let (_front, client) = connect(&proxy, &Peer::builder().build().unwrap()).await;
     is_502(&client.call::<()>("/x", ()).await.unwrap_err(), "not out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_its_call_up_gives_up_the_one_to_the_backend() {
+    let [client, dials] = [true, true].map(|tells| Peer::builder().propagate(tells));
+    let mut proxy = by_hand_of([client, Peer::builder(), dials], |forward| forward).await;
+    let started = tokio::time::Instant::now();
+    let call = proxy.client.call::<String>("/x", "1").send().await.unwrap();
+    let seen = proxy.request().await;
+    assert_eq!(proxy.back.calls_in_flight(), 1);
+    drop(call);
+    let notice = proxy.request().await;
+    assert_eq!((notice.mtype, &*notice.seq), (REPLY, "~notice"));
+    assert_eq!(
+        notice.meta_value("X-Notice-Seq").as_ref(),
+        Some(&seen.seq),
+        "{notice:?}"
+    );
+    assert_eq!(proxy.back.calls_in_flight(), 0);
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    // What the backend answers all the same disturbs nobody.
+    proxy.answer(RawFrame::reply(&seen.seq, "\"late\"")).await;
+    let call = proxy.client.call::<String>("/x", "2").send().await.unwrap();
+    let seen = proxy.request().await;
+    proxy.answer(RawFrame::reply(&seen.seq, "\"y\"")).await;
+    assert_eq!(call.await.unwrap(), "y");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_runs_out_of_time_gives_up_the_call_to_the_backend() {
+    let proxies = || [Peer::builder(), Peer::builder(), Peer::builder()];
+    let aged = || {
+        let [client, proxy, dials] = proxies();
+        [
+            client,
+            proxy.default_context_age(Duration::from_secs(2)),
+            dials,
+        ]
+    };
+    let mut proxy = by_hand_of(aged(), |forward| forward).await;
+    let call = proxy.client.call::<()>("/x", ()).send().await.unwrap();
+    proxy.request().await;
+    let error = call.await.unwrap_err();
+    assert_eq!(error.rerror().unwrap().code(), 408, "{error}");
+    settle().await;
+    assert_eq!(proxy.back.calls_in_flight(), 0);
+    assert!(proxy.front.health() && proxy.back.health());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_would_not_listen_any_more_gives_its_call_up_when_it_is_gone() {
+    let (back, mut backend) = bare(&Peer::builder().build().unwrap(), 4096).await;
+    let proxy = Peer::builder().plugin(Proxy::new(Forward::to(back.clone())));
+    let proxy = proxy.build().unwrap();
+    let started = tokio::time::Instant::now();
+    for (meta, waits) in [("X-Remaining-Ms", false), ("", true)] {
+        let (front, mut client) = bare(&proxy, 4096).await;
+        let call = RawFrame::call("A", "/x", "1").meta(meta);
+        client.write_all(&call.bytes()).await.unwrap();
+        read_frame(&mut backend).await.unwrap().unwrap();
+        assert_eq!(back.calls_in_flight(), 1);
+        client.shutdown().await.unwrap();
+        front.closed().await;
+        assert_eq!(back.calls_in_flight(), 0);
+        assert_eq!(started.elapsed().as_secs(), u64::from(waits));
+    }
+}
+
+/// Takes its time with each call.
+struct Slow;
+
+#[plugin]
+impl Plugin for Slow {
+    fn name(&self) -> &str {
+        "slow"
+    }
+
+    async fn post_read_call_header(&self, _ctx: &mut ReadCtx) -> Result<(), Rerror> {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_the_callers_time_goes_on_once_and_less_what_passed() {
+    for tells in [false, true] {
+        let proxy = Peer::builder().plugin(Slow);
+        let dials = Peer::builder().propagate(tells);
+        let mut proxy = by_hand_of([Peer::builder(), proxy, dials], |forward| forward).await;
+        let call = proxy.client.call::<()>("/x", ());
+        let call = call
+            .meta("a", "1")
+            .meta("X-Remaining-Ms", "5000")
+            .meta("b", "2");
+        let _call = call.send().await.unwrap();
+        let seen = proxy.request().await;
+        let [first, time, last, _address] = seen.meta.split('&').collect::<Vec<_>>()[..] else {
+            panic!("{}", seen.meta);
+        };
+        assert_eq!((first, time, last), ("a=1", "X-Remaining-Ms=3000", "b=2"));
+        // Who set no limit sets none behind the proxy.
+        let call = proxy.client.call::<()>("/x", ()).meta("X-Remaining-Ms", "");
+        let _call = call.send().await.unwrap();
+        let seen = proxy.request().await;
+        assert!(
+            seen.meta.starts_with("X-Remaining-Ms&X-Real-IP="),
+            "{}",
+            seen.meta
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_message_without_a_codec_goes_on_in_the_default_one() {
+    let (back, mut backend) = bare(&Peer::builder().build().unwrap(), 4096).await;
+    let proxy = Peer::builder().plugin(Proxy::new(Forward::to(back)));
+    let (_front, mut client) = bare(&proxy.build().unwrap(), 4096).await;
+    for body in ["", "\x00 any"] {
+        let call = RawFrame::call("A", "/x", body).codec(0);
+        client.write_all(&call.bytes()).await.unwrap();
+        let seen = read_frame(&mut backend).await.unwrap().unwrap();
+        assert_eq!((seen.codec, &*seen.body), (codec::JSON, body.as_bytes()));
+        let reply = RawFrame::reply(&seen.seq, "").codec(0);
+        backend.write_all(&reply.bytes()).await.unwrap();
+        let reply = read_frame(&mut client).await.unwrap().unwrap();
+        assert_eq!(reply, RawFrame::reply("A", "").codec(0));
+        let push = RawFrame::push("B", "/x", body).codec(0);
+        client.write_all(&push.bytes()).await.unwrap();
+        let seen = read_frame(&mut backend).await.unwrap().unwrap();
+        assert_eq!((seen.mtype, seen.codec), (PUSH, codec::JSON));
+    }
+}
+
+async fn named(ctx: &mut UnknownCallCtx) -> Result<String, Rerror> {
+    Ok(ctx.path().to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_is_dialled_again_gets_the_calls_that_waited_for_it() {
+    let server = Peer::builder().build().unwrap();
+    server.set_unknown_call(named).unwrap();
+    let exchange = Exchange::new(&server);
+    let dials = Peer::builder().redial_times(-1).build().unwrap();
+    let back = dials.dial_by(exchange.connector()).await.unwrap();
+    let forward = Forward::to(back).timeout(Duration::from_secs(60));
+    let proxy = Peer::builder().plugin(Proxy::new(forward)).build().unwrap();
+    let (_front, client) = connect(&proxy, &Peer::builder().build().unwrap()).await;
+    assert_eq!(client.call::<String>("/a", ()).await.unwrap(), "/a");
+    exchange.go_down();
+    settle().await;
+    let waits = client.call::<String>("/b", ()).send().await.unwrap();
+    settle().await;
+    exchange.set_up(true);
+    assert_eq!(waits.await.unwrap(), "/b");
+    // One that does not come back in time is 502.
+    exchange.go_down();
+    settle().await;
+    is_502(&client.call::<String>("/c", ()).await.unwrap_err(), "60s");
+    exchange.set_up(true);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(client.call::<String>("/d", ()).await.unwrap(), "/d");
+}
+
+#[tokio::test]
+async fn a_sequence_text_that_does_not_fit_any_more_is_502() {
+    let proxy = by_hand(|forward| forward).await;
+    let call = proxy.client.call::<()>("/x", ()).seq("s".repeat(65_530));
+    is_502(&call.await.unwrap_err(), "seq");
+    assert!(proxy.front.health() && proxy.back.health());
 }

@@ -106,27 +106,38 @@ impl Notes {
 ///
 /// The options do not fit together.
 pub fn server(options: &Options, notes: &Notes) -> Result<Peer, Error> {
-    let mut builder = builder(options)?;
-    if let Some(wanted) = options.auth.clone() {
-        let verify = Verify::new(move |_, text| match constant_time_eq(text, &wanted) {
-            true => Ok(()),
-            false => Err(Rerror::new(403, "auth fail", "auth fail detail")),
-        });
-        builder = builder.plugin(verify);
-    }
-    let peer = builder.build()?;
+    let peer = guarded(options)?.build()?;
     if options.unknown {
         set_unknown(&peer, notes)?;
     } else {
         routes::serve(&peer, notes)?;
     }
+    add_routes(&peer, options, notes)?;
+    Ok(peer)
+}
+
+/// A server that lets nobody in who does not say the text, if one is set.
+fn guarded(options: &Options) -> Result<PeerBuilder, Error> {
+    let builder = builder(options)?;
+    let Some(wanted) = options.auth.clone() else {
+        return Ok(builder);
+    };
+    let verify = Verify::new(move |_, text| match constant_time_eq(text, &wanted) {
+        true => Ok(()),
+        false => Err(Rerror::new(403, "auth fail", "auth fail detail")),
+    });
+    Ok(builder.plugin(verify))
+}
+
+/// The routes that come in addition.
+fn add_routes(peer: &Peer, options: &Options, notes: &Notes) -> Result<(), Error> {
     if options.bind {
-        bind::serve(&peer)?;
+        bind::serve(peer)?;
     }
     if options.secure.is_some() {
-        secure::serve(&peer, notes)?;
+        secure::serve(peer, notes)?;
     }
-    Ok(peer)
+    Ok(())
 }
 
 /// Builds the standard client; `extend` may add to it before it is built.

@@ -1,5 +1,6 @@
 //! `#[derive(Bind)]`: the parameters of a struct.
 
+mod ends;
 mod pattern;
 mod rules;
 
@@ -11,7 +12,8 @@ use syn::{
     Type,
 };
 
-pub(crate) use self::rules::{End, Ends, Rules};
+pub(crate) use self::ends::{Const, End, Ends, Number, limits};
+pub(crate) use self::rules::Rules;
 use super::text::{doc_text, type_text};
 use super::{CRATE, krate};
 use crate::parse::{Args, Grammar, Problems, Rule, Takes};

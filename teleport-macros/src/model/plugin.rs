@@ -11,7 +11,8 @@ use crate::parse::{Args, Problems, nearest};
 const LIFE_HOOKS: [&str; 4] = ["pre_new_peer", "post_new_peer", "post_reg", "post_listen"];
 
 /// The hooks of connections and messages, with what each is lent beside `&self`.
-const MESSAGE_HOOKS: [(&str, &str); 19] = [
+const MESSAGE_HOOKS: [(&str, &str); 20] = [
+    ("pre_dial", "&mut DialCtx"),
     ("post_dial", "&mut PreSession"),
     ("post_accept", "&mut PreSession"),
     ("post_disconnect", "&Session"),

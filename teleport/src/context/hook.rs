@@ -11,6 +11,33 @@ use crate::rerror::Rerror;
 use crate::session::Session;
 use crate::swap::Swap;
 
+/// What [`pre_dial`](crate::Plugin::pre_dial) sees: where a connection is about to be dialled.
+#[derive(Debug)]
+pub struct DialCtx {
+    target: String,
+    is_redial: bool,
+}
+
+impl DialCtx {
+    pub(crate) fn new(target: String, is_redial: bool) -> Self {
+        Self { target, is_redial }
+    }
+
+    /// The address, with its network if that is not TCP, such as `127.0.0.1:9090` or
+    /// `unix:/run/app.sock`. Of a transport of one's own it is
+    /// [`Connect::target`](crate::socket::Connect::target).
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Whether this is another connection of a session that lost one.
+    #[must_use]
+    pub fn is_redial(&self) -> bool {
+        self.is_redial
+    }
+}
+
 /// What [`pre_read_header`](crate::Plugin::pre_read_header) sees: the session, before anything is
 /// known of the message.
 #[derive(Debug)]

@@ -139,6 +139,8 @@ impl PeerBuilder {
         max_handshakes: usize = max_handshakes;
         /// Sets how long the encryption and the plugins may take with a new connection.
         handshake_timeout: Duration = handshake_timeout;
+        /// Sets how long the first message of a connection may take, from its first byte on.
+        first_message_timeout: Duration = first_message_timeout;
         /// Sets how many bytes may wait to be written before calls and pushes wait.
         queue_limit: usize = queue_limit;
         /// Sets how many bytes may wait to be written before replies wait.
@@ -167,6 +169,26 @@ impl PeerBuilder {
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn tls_client(mut self, tls: TlsClient) -> Self {
         self.tls_client = Some(tls);
+        self
+    }
+
+    /// Sets what makes the errors of parameters that break a rule. See
+    /// [`PeerConfig::bind_error`].
+    ///
+    /// ```
+    /// use teleport::{Peer, Rerror};
+    ///
+    /// let peer = Peer::builder().bind_error(|handler, param, reason| {
+    ///     Rerror::new(422, "Unprocessable", format!("{param} of {handler}: {reason}"))
+    /// });
+    /// ```
+    #[cfg(feature = "binder")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
+    pub fn bind_error(
+        mut self,
+        make: fn(handler: &str, param: &str, reason: &str) -> crate::Rerror,
+    ) -> Self {
+        self.config.bind_error = Some(make);
         self
     }
 

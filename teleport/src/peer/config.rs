@@ -113,11 +113,22 @@ pub struct PeerConfig {
     /// small message. Peers of this kind act on both whatever they have set here; others ignore
     /// them.
     pub propagate: bool,
+    /// Makes the errors of parameters that break a rule, from the path of the handler, the name of
+    /// the parameter and the reason, for all types without a function of their own. Default: error
+    /// 400 `Invalid Parameter`, as the original has it. See [`Bind`](crate::Bind).
+    #[cfg(feature = "binder")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
+    pub bind_error: Option<fn(handler: &str, param: &str, reason: &str) -> crate::Rerror>,
     /// How long the encryption and the plugins may take with a new connection before it is a
     /// session. Default: 5 s.
     pub handshake_timeout: Duration,
     /// The largest message before a connection is a session, in bytes. Default: 16 KiB.
     pub handshake_message_limit: usize,
+    /// How long the first message of a connection may take, from its first byte to its last, with a
+    /// second more for each 16 KiB of it that have come; then the connection is closed. So nobody
+    /// holds one by a message that never ends. Who says nothing at all may stay: a client that
+    /// only waits for pushes does that. Default: 30 s; zero: no limit.
+    pub first_message_timeout: Duration,
     /// How many bytes may wait to be written to one session before calls and pushes wait for
     /// room. Default: 4 MiB. More is more memory for a reader that is slow.
     pub queue_limit: usize,
@@ -166,8 +177,11 @@ impl Default for PeerConfig {
             default_call_timeout: None,
             on_cancel: OnCancel::default(),
             propagate: false,
+            #[cfg(feature = "binder")]
+            bind_error: None,
             handshake_timeout: Duration::from_secs(5),
             handshake_message_limit: 16 * 1024,
+            first_message_timeout: Duration::from_secs(30),
             queue_limit: 4 * 1024 * 1024,
             reply_queue_limit: 8 * 1024 * 1024,
             max_running_handlers: 4096,

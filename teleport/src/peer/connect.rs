@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
+use crate::context::DialCtx;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
@@ -20,7 +21,7 @@ pub(super) async fn dial(
     proto: Arc<dyn Proto>,
     redial: Redial,
 ) -> Result<Session, Error> {
-    let halves = open(shared, &*connector, timeout).await?;
+    let halves = open(shared, &*connector, timeout, false).await?;
     let mut pre = pre_session(shared, halves, &proto, true)?;
     if redial.times != 0 {
         let line = Line::new(Arc::clone(shared), connector, timeout, proto, redial);
@@ -38,23 +39,33 @@ impl Shared {
         proto: &Arc<dyn Proto>,
         line: &Arc<Line>,
     ) -> Result<PreSession, Error> {
-        let halves = open(self, connector, timeout).await?;
+        let halves = open(self, connector, timeout, true).await?;
         let mut pre = pre_session(self, halves, proto, true)?;
         pre.on_line(line, Some(line.heritage()));
         agree(pre).await
     }
 }
 
-/// Opens a stream, within the time that dialling may take.
+/// Opens a stream, within the time that dialling may take, unless a plugin is against it.
 async fn open(
     shared: &Shared,
     connector: &dyn Connect,
     timeout: Duration,
+    is_redial: bool,
 ) -> Result<Halves, Error> {
     if shared.is_closing() {
         return Err(Error::closed("the peer is closed"));
     }
     let target = connector.target();
+    let tables = shared.router.tables();
+    if tables.hooks.any(Hooks::PRE_DIAL) {
+        let mut ctx = DialCtx::new(target.clone(), is_redial);
+        let run = tables.hooks.run(Hooks::PRE_DIAL, &mut ctx, |plugin, ctx| {
+            plugin.pre_dial(ctx)
+        });
+        let what = "plugins took longer before the dial than";
+        consent(shared, run, what).await?;
+    }
     limited(timeout, &target, connector.connect())
         .await?
         .map_err(|e| Error::new(ErrorKind::Dial, format!("cannot dial {target}")).with_source(e))
@@ -135,7 +146,6 @@ async fn agree(mut pre: PreSession) -> Result<PreSession, Error> {
         Hooks::POST_ACCEPT
     };
     if tables.hooks.any(hook) {
-        let timeout = shared.config.handshake_timeout;
         let run = tables.hooks.run(
             hook,
             &mut pre,
@@ -144,24 +154,32 @@ async fn agree(mut pre: PreSession) -> Result<PreSession, Error> {
                 false => |plugin, pre| plugin.post_accept(pre),
             },
         );
-        let run = tokio::time::timeout(timeout, run);
-        let done = tokio::select! {
-            biased;
-            done = run => done,
-            () = shared.is_over() => Ok(Err(Rerror::internal("the peer has shut down"))),
-        };
-        let refused = match done {
-            Ok(Ok(())) => None,
-            Ok(Err(rerror)) => Some(Error::refused(rerror)),
-            Err(_) => Some(Error::new(
-                ErrorKind::Timeout,
-                format!("the handshake took longer than {timeout:?}"),
-            )),
-        };
-        if let Some(error) = refused {
+        if let Err(error) = consent(&shared, run, "the handshake took longer than").await {
+            let error = pre.refused(error);
             pre.shut().await;
             return Err(error);
         }
     }
     Ok(pre)
+}
+
+/// Waits for the word of the plugins, for so long as they may take; `too_long` says what did.
+async fn consent(
+    shared: &Shared,
+    run: impl Future<Output = Result<(), Rerror>>,
+    too_long: &str,
+) -> Result<(), Error> {
+    let limit = shared.config.handshake_timeout;
+    let done = tokio::select! {
+        biased;
+        done = tokio::time::timeout(limit, run) => done,
+        () = shared.is_over() => Ok(Err(Rerror::internal("the peer has shut down"))),
+    };
+    match done {
+        Ok(agreed) => agreed.map_err(Error::refused),
+        Err(_) => Err(Error::new(
+            ErrorKind::Timeout,
+            format!("{too_long} {limit:?}"),
+        )),
+    }
 }

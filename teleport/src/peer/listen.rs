@@ -150,9 +150,7 @@ impl<'a> Listen<'a> {
         let serving = accept::serve(Arc::clone(shared), listener, how, stop);
         shared.tasks.spawn(serving);
         #[cfg(all(unix, feature = "graceful"))]
-        if bound.inherited {
-            crate::graceful::serves();
-        }
+        crate::graceful::serves(bound.inherited);
         Ok(address)
     }
 }

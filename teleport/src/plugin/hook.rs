@@ -76,6 +76,7 @@ hooks! {
     1 POST_NEW_PEER "post_new_peer";
     2 POST_REG "post_reg";
     3 POST_LISTEN "post_listen";
+    23 PRE_DIAL "pre_dial";
     4 POST_DIAL "post_dial";
     5 POST_ACCEPT "post_accept";
     6 POST_DISCONNECT "post_disconnect";
@@ -160,8 +161,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_the_23_hooks_of_the_original() {
-        assert_eq!(Hooks::ALL.names().count(), 23);
+    fn there_are_the_23_hooks_of_the_original_and_the_one_before_dialling() {
+        assert_eq!(Hooks::ALL.without(Hooks::PRE_DIAL).names().count(), 23);
+        assert_eq!(Hooks::ALL.names().count(), 24);
     }
 
     #[test]

@@ -17,10 +17,10 @@ use crate::message::{Meta, Seq, meta};
 use crate::plugin::{Hooks, Plugin};
 use crate::router::{UnknownCallHandler, UnknownPushHandler};
 use crate::session::{Caller, RawReply, Request};
-use crate::{Error, Peer, Rerror, Session};
+use crate::{Error, Peer, Rerror};
 
-/// How long a caller may be gone before its call is given up. One that only closed its sending half
-/// still wants its replies, and cannot be told apart at once.
+/// How long a caller may have closed its side before its call is given up. One that only closed its
+/// sending half still wants its replies, and cannot be told apart.
 const GONE_FOR: Duration = Duration::from_secs(1);
 
 /// Forwards calls and pushes to a backend, which is whatever can call: a session, or any other
@@ -35,7 +35,11 @@ const GONE_FOR: Duration = Duration::from_secs(1);
 ///   same reason.
 /// - When no reply comes, because the backend is gone, closed, busy or too slow, the caller is
 ///   answered 502 with the reason. A reply that comes later is ignored.
-/// - When the caller is gone for a second its call to the backend is given up.
+/// - What a caller says about [how much time it has](meta::REMAINING) goes on less the time that has
+///   passed here.
+/// - A caller that gives its call up, or runs out of time, gives up the one to the backend too; the
+///   backend is told if its peer [propagates](crate::PeerConfig::propagate). So does one that is gone:
+///   at once when that is certain, else after a second.
 /// - Filters belong to one hop: the reply goes through those that the call came through, and the
 ///   backend is called through none.
 ///
@@ -147,7 +151,7 @@ impl Forward {
     async fn call(&self, ctx: &mut UnknownCallCtx) -> Result<Raw<Bytes>, Rerror> {
         let backend = (self.choose)(ctx)?;
         let request = self.request(ctx, ctx.body().clone());
-        let reply = unless_gone(ctx.session(), backend.call_raw(request)).await?;
+        let reply = while_wanted(ctx, backend.call_raw(request)).await?;
         let RawReply {
             body,
             meta,
@@ -176,7 +180,7 @@ impl Forward {
     fn request(&self, message: &Received, body: Bytes) -> Request {
         let mut request = Request::new("", message.body_codec(), body);
         request.uri = message.uri().clone();
-        request.meta = with_real_ip(message);
+        request.meta = metadata(message);
         request.seq = Some(self.seq(message));
         request.timeout = self.timeout;
         request
@@ -289,30 +293,43 @@ impl Plugin for Proxy {
     }
 }
 
-/// Waits for a reply as long as its caller is there.
-async fn unless_gone(
-    caller: &Session,
+/// Waits for the reply of a call as long as its caller does.
+async fn while_wanted(
+    call: &Received,
     reply: impl Future<Output = Result<RawReply, Error>>,
 ) -> Result<RawReply, Rerror> {
+    let caller = call.session();
+    // A peer that says how much time it has closes no half of a connection while it waits.
+    let may_listen = call.meta().get_bytes(meta::REMAINING).is_none();
     let gone = async {
         caller.lost().await;
-        tokio::time::sleep(GONE_FOR).await;
+        if may_listen {
+            tokio::time::sleep(GONE_FOR).await;
+        }
     };
     tokio::select! {
         biased;
         reply = reply => reply.map_err(|error| failed(&error)),
+        () = call.cancelled() => Err(Rerror::timeout("nobody waits for the reply any more")),
+        () = caller.closed() => Err(Rerror::conn_closed("the caller is gone")),
         () = gone => Err(Rerror::conn_closed("the caller is gone")),
     }
 }
 
-/// The metadata of a message, with the address that it first came from.
-fn with_real_ip(message: &Received) -> Meta {
+/// The metadata to send on: with the address that the message first came from, and with the time that
+/// is left of what its caller had.
+fn metadata(message: &Received) -> Meta {
     let mut meta = message.meta().clone();
     if meta.get_bytes(meta::REAL_IP).is_none_or(<[u8]>::is_empty) {
         meta.add(
             meta::REAL_IP,
             message.session().remote_address().to_string(),
         );
+    }
+    if let Some(left) = message.remaining()
+        && meta.get_bytes(meta::REMAINING).is_some()
+    {
+        meta.set(meta::REMAINING, left.as_millis().to_string());
     }
     meta
 }
@@ -327,7 +344,7 @@ fn gateway(rerror: Rerror) -> Rerror {
 
 /// What a caller sees when there is no reply.
 fn failed(error: &Error) -> Rerror {
-    Rerror::bad_gateway(error.to_string())
+    Rerror::bad_gateway(error.chain())
 }
 
 fn program() -> String {

@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 
 use super::{Env, Limits, ProtoError, ProtoErrorKind, Rollback, spare};
+use crate::message::{Head, Mtype};
 use crate::xfer::{self, Scratch};
 
 /// The size that the first four bytes of a frame claim.
@@ -25,6 +26,15 @@ pub(super) fn size_field(limits: &Limits, size: usize) -> Result<u32, ProtoError
 /// The length of a text, when every protocol can carry it.
 pub(super) fn text_len(name: &'static str, text: &[u8]) -> Result<u16, ProtoError> {
     u16::try_from(text.len()).map_err(|_| too_long(name, text.len()))
+}
+
+/// Refuses a CALL that could never be answered, as no reply may repeat its sequence text: json and pb
+/// can carry a longer one than may be written.
+pub(super) fn check_answerable(head: &Head<'_>) -> Result<(), ProtoError> {
+    if head.mtype == Mtype::CALL {
+        text_len("seq", head.seq)?;
+    }
+    Ok(())
 }
 
 /// The number of filters, when the wire can say it.

@@ -1,5 +1,6 @@
 //! Whatever can call and push: a session, a pool, a forwarder, a mock.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,10 +8,11 @@ use bytes::Bytes;
 use super::Session;
 use super::call::{Call, Reply};
 use super::launch::encode_with;
-use crate::codec::{BodyRef, Codecs, FromBody, Raw, ToBody};
+use crate::codec::{self, BodyRef, Codecs, FromBody, Raw, ToBody};
 use crate::error::Error;
 use crate::message::{Meta, Seq, Uri};
-use crate::router::handler::BoxFuture;
+use crate::rerror::Rerror;
+use crate::xfer::XferPipe;
 
 /// A call or a push whose body is encoded already.
 #[derive(Clone, Debug, Default)]
@@ -51,27 +53,127 @@ impl Request {
 /// [`Reply::rerror`].
 pub type RawReply = Reply<Bytes>;
 
+impl RawReply {
+    /// A reply with a body and nothing else said, for a [`Caller`] that answers by itself.
+    #[must_use]
+    pub fn new(body_codec: u8, body: impl Into<Bytes>) -> Self {
+        Self {
+            seq: Seq::default(),
+            body: body.into(),
+            meta: Meta::new(),
+            body_codec,
+            xfer: XferPipe::default(),
+            size: 0,
+            cost: Duration::ZERO,
+        }
+    }
+
+    /// A reply that is an error of the other peer, for a [`Caller`] that answers by itself.
+    #[must_use]
+    pub fn of_error(rerror: &Rerror) -> Self {
+        let mut reply = Self::new(codec::NONE, Bytes::new());
+        rerror.set_meta(&mut reply.meta);
+        reply
+    }
+}
+
+/// What a [`Caller`] does, boxed.
+pub type Calling<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
 /// Whatever can call and push. Object safe; see [`CallerExt`] for calls with types.
+///
+/// A [`Session`] is one. Implement it for a pool, for what dials when it is needed, or for a stand-in
+/// in tests.
+///
+/// # Examples
+///
+/// Two backends, turn and turn about:
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use teleport::session::{Calling, RawReply, Request};
+/// use teleport::{Caller, CallerExt, Error, Rerror, codec};
+///
+/// struct InTurn<C>([C; 2], AtomicUsize);
+///
+/// impl<C: Caller> InTurn<C> {
+///     fn next(&self) -> &C {
+///         let [even, odd] = &self.0;
+///         match self.1.fetch_add(1, Ordering::Relaxed) % 2 {
+///             0 => even,
+///             _ => odd,
+///         }
+///     }
+/// }
+///
+/// impl<C: Caller> Caller for InTurn<C> {
+///     fn call_raw(&self, request: Request) -> Calling<'_, RawReply> {
+///         self.next().call_raw(request)
+///     }
+///
+///     fn push_raw(&self, request: Request) -> Calling<'_, ()> {
+///         self.next().push_raw(request)
+///     }
+/// }
+///
+/// /// Answers by itself, for a test that needs no connection.
+/// struct Always(&'static str);
+///
+/// impl Caller for Always {
+///     fn call_raw(&self, request: Request) -> Calling<'_, RawReply> {
+///         let reply = match request.uri.path() {
+///             "/name" => RawReply::new(codec::JSON, self.0),
+///             _ => RawReply::of_error(&Rerror::not_found()),
+///         };
+///         Box::pin(async { Ok(reply) })
+///     }
+///
+///     fn push_raw(&self, _: Request) -> Calling<'_, ()> {
+///         Box::pin(async { Ok(()) })
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// let backends = InTurn([Always("\"one\""), Always("\"two\"")], AtomicUsize::new(0));
+/// let name = || backends.call_as::<String>("/name", ());
+/// assert_eq!((name().await?, name().await?), ("one".into(), "two".into()));
+///
+/// let error = backends.call_as::<String>("/else", ()).await.unwrap_err();
+/// assert_eq!(error.rerror(), Some(&Rerror::not_found()));
+/// # Ok(())
+/// # }
+/// ```
 pub trait Caller: Send + Sync {
     /// Calls, and gives the reply whatever it says.
     ///
     /// # Errors
     ///
     /// No reply came.
-    fn call_raw(&self, request: Request) -> BoxFuture<'_, Result<RawReply, Error>>;
+    ///
+    /// # Cancel safety
+    ///
+    /// Whoever drops the future is not interested in the reply any more. It should be given up then,
+    /// as a session does.
+    fn call_raw(&self, request: Request) -> Calling<'_, RawReply>;
 
     /// Pushes.
     ///
     /// # Errors
     ///
     /// The message was not sent.
-    fn push_raw(&self, request: Request) -> BoxFuture<'_, Result<(), Error>>;
+    fn push_raw(&self, request: Request) -> Calling<'_, ()>;
 
-    /// The codecs that bodies are encoded and decoded by.
-    fn codecs(&self) -> Codecs;
+    /// The codecs that bodies are encoded and decoded by. Default: those of this crate.
+    fn codecs(&self) -> Codecs {
+        Codecs::default()
+    }
 
-    /// The codec that bodies are encoded in.
-    fn default_codec(&self) -> u8;
+    /// The codec that bodies are encoded in. Default: json.
+    fn default_codec(&self) -> u8 {
+        codec::JSON
+    }
 }
 
 /// Calls and pushes with types, on any [`Caller`].
@@ -123,7 +225,7 @@ pub trait CallerExt: Caller {
 impl<C: Caller + ?Sized> CallerExt for C {}
 
 impl Caller for Session {
-    fn call_raw(&self, request: Request) -> BoxFuture<'_, Result<RawReply, Error>> {
+    fn call_raw(&self, request: Request) -> Calling<'_, RawReply> {
         Box::pin(async move {
             let call: Call<'_, Raw<Bytes>, _> =
                 Call::with_request(self, &request, Raw(request.body.clone()));
@@ -131,7 +233,7 @@ impl Caller for Session {
         })
     }
 
-    fn push_raw(&self, request: Request) -> BoxFuture<'_, Result<(), Error>> {
+    fn push_raw(&self, request: Request) -> Calling<'_, ()> {
         Box::pin(async move {
             super::Push::with_request(self, &request, Raw(request.body.clone())).await
         })

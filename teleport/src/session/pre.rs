@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Meta, Mtype, Seq};
 use crate::peer::{Peer, Shared};
 use crate::proto::{Proto, ProtoError, Stranger};
-use crate::rerror::Rerror;
+use crate::rerror::{Rerror, code};
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 use crate::write_lock;
@@ -37,6 +37,8 @@ pub struct PreSession {
     session_age: Duration,
     /// Whether a message has come.
     heard: bool,
+    /// What the other end said when it refused the connection.
+    refusal: Option<Meta>,
     guard: Option<Arc<dyn Guard>>,
     line: Option<Arc<Line>>,
     /// What was given to it when this is not the session's first connection.
@@ -61,6 +63,7 @@ impl PreSession {
             context_age,
             session_age,
             heard: false,
+            refusal: None,
             guard: None,
             line: None,
             heritage: None,
@@ -212,7 +215,9 @@ impl PreSession {
         self.guard.is_some()
     }
 
-    /// Sends a message. A CALL or PUSH without a sequence text gets the session's next.
+    /// Sends a message. A CALL or PUSH without a sequence text gets the session's next. Where the
+    /// connection has no room for it, what the other end sends is read meanwhile, for
+    /// [`receive`](Self::receive).
     ///
     /// # Errors
     ///
@@ -229,7 +234,7 @@ impl PreSession {
             guard.seal(&mut message).map_err(Error::refused)?;
         }
         self.socket
-            .write_message(&message)
+            .write_while_reading(&message)
             .await
             .map_err(|e| self.failed("send", e))
     }
@@ -252,6 +257,7 @@ impl PreSession {
                     if let Some(guard) = &self.guard {
                         guard.open(&mut message).map_err(Error::refused)?;
                     }
+                    self.refusal = control::refusal_of(&message);
                     return Ok(message);
                 }
                 Ok(None) => return Err(self.closed()),
@@ -295,6 +301,16 @@ impl PreSession {
     /// As of [`send`](Self::send).
     pub async fn refuse(&mut self, rerror: &Rerror, meta: Meta) -> Result<(), Error> {
         self.send(control::refusal(rerror, meta)).await
+    }
+
+    /// The error of a handshake that failed: what a plugin says, with what the other end said.
+    pub(crate) fn refused(&self, error: Error) -> Error {
+        let Some(meta) = &self.refusal else {
+            return error;
+        };
+        let is_busy = error.rerror().map(Rerror::code) == Some(code::SERVICE_UNAVAILABLE);
+        let error = error.with_meta(Some(meta));
+        if is_busy { error.not_run() } else { error }
     }
 
     /// Tells one who came to the wrong port that it is.
@@ -364,7 +380,7 @@ impl PreSession {
     /// Closes the connection, after what was sent, if the other end reads it.
     pub(crate) async fn shut(mut self) {
         // Nobody is interested in the shutdown of a connection that was refused.
-        let _ = tokio::time::timeout(task::LAST_WRITES, self.socket.shutdown()).await;
+        let _ = tokio::time::timeout(task::LAST_WRITES, self.socket.shut()).await;
         if self.dialled || self.local_address().socket_addr().is_none() {
             return;
         }

@@ -19,6 +19,7 @@ use super::limited::{self, Limited, limited_push};
 use super::log::Record;
 use crate::codec::{self, BodyRef};
 use crate::context::{Answered, CallCtx, Life, PreCtx, PushCtx, ReadCtx, Received, WriteCtx};
+use crate::error::ErrorKind;
 use crate::message::{Header, Meta, Mtype, Seq, Uri};
 use crate::plugin::{FlatHooks, Hooks};
 use crate::private::ReplyBody;
@@ -396,8 +397,9 @@ async fn reply_result(
         }
         return;
     };
-    if inner.is_aborted() {
+    if inner.sends_nothing() {
         // Perhaps by a hook that found the call forged; then no plugin is to see or make a reply.
+        // Nor is any to run after the last hooks.
         lost(inner, answer.seq());
         return;
     }
@@ -436,6 +438,10 @@ async fn reply_result(
             if let Some(record) = answer.record() {
                 record.set_sent(size);
             }
+        }
+        Err(failed) if failed.kind() == ErrorKind::Closed => {
+            lost(inner, answer.seq());
+            return answer.log(inner, error.as_ref());
         }
         Err(failed) => {
             // The hooks see what goes out in its place too.
@@ -538,7 +544,7 @@ pub(super) fn refuse(
     call: Answered,
     rerror: &Rerror,
 ) {
-    if inner.is_aborted() {
+    if inner.sends_nothing() {
         lost(inner, answer.seq());
         return;
     }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
+use tokio::time::Sleep;
 
 use super::Session;
 use super::batch;
@@ -61,6 +62,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How many bytes of the other end are read to no end at most.
 const LINGER_BYTES: usize = 1 << 20;
 
+/// How many bytes of a first message are good for another second.
+const FIRST_PER_SECOND: usize = 16 * 1024;
+
 /// Why reading ended, when nothing is left to be read.
 const CLEAN_END: &str = "closed by the other end";
 const READ_FAILED: &str = "reading failed";
@@ -78,6 +82,14 @@ struct Task {
     reading: bool,
     /// Nobody has said anything yet that could be read.
     is_new: bool,
+    /// The time that the first message has, once it has begun.
+    first: Option<Box<First>>,
+}
+
+/// A first message that has begun, and must end.
+struct First {
+    began: tokio::time::Instant,
+    timer: Pin<Box<Sleep>>,
 }
 
 /// How the taking out of messages ended.
@@ -108,6 +120,7 @@ pub(crate) fn start(
         out_waits: true,
         reading: true,
         is_new,
+        first: None,
     };
     let tracker = inner.shared.tasks().clone();
     let end = End(inner);
@@ -122,8 +135,8 @@ pub(crate) fn start(
 async fn run_out(task: Task, end: End) {
     let inner = &end.0;
     let Task { read, reading, .. } = task;
-    let may_reset = reading && !inner.is_aborted() && inner.local.socket_addr().is_some();
-    let read = may_reset.then_some(read);
+    let may_reset = !inner.is_aborted() && inner.local.socket_addr().is_some();
+    let mut read = reading.then_some(read);
     inner.unread.store(0, Ordering::Relaxed);
     if let Some(drain) = inner.drain.get().filter(|_| inner.is_closing()) {
         let pushes_dropped = drain.pushes_dropped();
@@ -131,8 +144,8 @@ async fn run_out(task: Task, end: End) {
             tracing::debug!(remote = %inner.remote, "the other end cannot be told of the end");
         }
     }
-    finish(inner).await;
-    if let Some(read) = read.filter(|_| !inner.out.was_cut()) {
+    finish(inner, &mut read).await;
+    if let Some(read) = read.filter(|_| may_reset && !inner.out.was_cut()) {
         tokio::select! {
             () = linger(read) => {}
             () = inner.shared.is_over() => {}
@@ -166,7 +179,7 @@ impl Drop for End {
 }
 
 /// Writes what is left, shuts the connection, and runs the last hooks.
-async fn finish(inner: &Arc<Inner>) {
+async fn finish(inner: &Arc<Inner>, read: &mut Option<Box<dyn AsyncRead + Send + Unpin>>) {
     inner.calls.close();
     if inner.is_aborted() {
         inner.out.close();
@@ -179,7 +192,12 @@ async fn finish(inner: &Arc<Inner>) {
                 inner.out.cut();
                 return Poll::Ready(());
             }
-            inner.out.poll_shutdown(cx)
+            if inner.out.poll_shutdown(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // Two ends that end at once must not wait for each other's reading.
+            drop_what_comes(cx, read);
+            Poll::Pending
         });
         if tokio::time::timeout(LAST_WRITES, shutdown).await.is_ok() {
             break;
@@ -242,6 +260,23 @@ impl Inner {
             (Session(Arc::clone(self)), kind)
         });
     }
+}
+
+/// Reads what there is, to no end. `None` is left when there will be no more.
+fn drop_what_comes(cx: &mut Context<'_>, read: &mut Option<Box<dyn AsyncRead + Send + Unpin>>) {
+    let mut nowhere = [0; 4096];
+    for _ in 0..READS_PER_WAKE {
+        let Some(open) = read else {
+            return;
+        };
+        let mut buf = ReadBuf::new(&mut nowhere);
+        match Pin::new(open).poll_read(cx, &mut buf) {
+            Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+            Poll::Ready(_) => *read = None,
+            Poll::Pending => return,
+        }
+    }
+    cx.waker().wake_by_ref();
 }
 
 /// Reads on, to no end, until the other end has closed its side too. A TCP connection that is
@@ -340,7 +375,11 @@ impl Task {
     }
 
     fn poll_reading(&mut self, cx: &mut Context<'_>) {
-        if let Poll::Ready(reason) = self.read_some(cx) {
+        let mut end = self.read_some(cx);
+        if (self.is_new || self.first.is_some()) && end.is_pending() {
+            end = self.look_at_first(cx);
+        }
+        if let Poll::Ready(reason) = end {
             if reason == CLEAN_END || reason.starts_with(READ_FAILED) {
                 self.reading = false;
             } else {
@@ -357,6 +396,37 @@ impl Task {
         self.inner
             .unread
             .store(self.rest.capacity(), Ordering::Relaxed);
+    }
+
+    /// Looks whether a first message that has begun takes too long. `Ready` says that it does.
+    #[cold]
+    fn look_at_first(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        let limit = self.inner.shared.config().first_message_timeout;
+        if !self.is_new || self.rest.is_empty() || limit.is_zero() {
+            self.first = None;
+            return Poll::Pending;
+        }
+        let first = self.first.get_or_insert_with(|| {
+            Box::new(First {
+                began: tokio::time::Instant::now(),
+                timer: Box::pin(tokio::time::sleep(limit)),
+            })
+        });
+        loop {
+            ready!(first.timer.as_mut().poll(cx));
+            let more = u64::try_from(self.rest.len() / FIRST_PER_SECOND).unwrap_or(u64::MAX);
+            let limit = limit.saturating_add(Duration::from_secs(more));
+            if first.began.elapsed() >= limit {
+                let came = self.rest.len();
+                return Poll::Ready(format!(
+                    "the first message was not whole within {limit:?}, after {came} bytes of it"
+                ));
+            }
+            match first.began.checked_add(limit) {
+                Some(due) => first.timer.as_mut().reset(due),
+                None => return Poll::Pending,
+            }
+        }
     }
 
     /// Reads and takes messages out until the stream has no more, or the budget is used up.

@@ -98,6 +98,11 @@ impl SocketReader {
         &self.buf
     }
 
+    /// Drops what was read.
+    pub(super) fn forget(&mut self) {
+        self.release();
+    }
+
     pub(super) async fn read_more(&mut self) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(cx)).await
     }
@@ -145,7 +150,7 @@ impl SocketReader {
     }
 
     /// Reads once, into room that fits what is missing.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.make_room();
         let polled = pin!(self.read.read_buf(&mut self.buf)).poll(cx);
         if self.buf.is_empty() {

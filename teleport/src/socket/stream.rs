@@ -174,6 +174,18 @@ impl Stream {
         }
     }
 
+    /// Takes any stream, and the word of whoever made it for where its ends are: for one that comes
+    /// through a tunnel, or from a balancer that says whom it stands for.
+    ///
+    /// It is not told apart: a TCP or unix stream gets no socket options then, has no descriptor, and
+    /// its halves share a lock.
+    pub fn with_addresses<S>(stream: S, local: Address, remote: Address) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Self::other(stream, local, remote)
+    }
+
     fn other<S>(stream: S, local: Address, remote: Address) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,

@@ -34,6 +34,7 @@ mod client;
 mod failure;
 mod pem;
 mod server;
+mod source;
 mod stream;
 mod watched;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncWrite as _, AsyncWriteExt};
+use tokio::io::AsyncWrite as _;
 
 use super::SocketError;
 use super::spare;
@@ -59,7 +59,7 @@ impl SocketWriter {
     /// Dropping the future never leaves half a message: what is left of it goes out with the next
     /// call, or with [`flush`](Self::flush).
     pub async fn write_message(&mut self, message: &Message) -> Result<(), SocketError> {
-        self.queue(&message.header, Body::Bytes(&message.body))?;
+        self.queue_message(message)?;
         Ok(self.flush().await?)
     }
 
@@ -109,8 +109,7 @@ impl SocketWriter {
     ///
     /// Fails when the stream does.
     pub async fn shutdown(&mut self) -> io::Result<()> {
-        self.flush().await?;
-        self.write.shutdown().await
+        poll_fn(|cx| self.poll_shutdown(cx)).await
     }
 
     /// The limits and registries that messages are written with.
@@ -132,6 +131,10 @@ impl SocketWriter {
         (self.write, self.pack, self.buf)
     }
 
+    pub(super) fn queue_message(&mut self, message: &Message) -> Result<(), ProtoError> {
+        self.queue(&message.header, Body::Bytes(&message.body))
+    }
+
     fn queue(&mut self, header: &Header, body: Body<'_>) -> Result<(), ProtoError> {
         if self.buf.is_empty() {
             self.release();
@@ -144,7 +147,7 @@ impl SocketWriter {
         packed
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.buf.is_empty() {
             let written = ready!(Pin::new(&mut self.write).poll_write(cx, &self.buf))?;
             if written == 0 {
@@ -154,6 +157,11 @@ impl SocketWriter {
         }
         self.release();
         Pin::new(&mut self.write).poll_flush(cx)
+    }
+
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.write).poll_shutdown(cx)
     }
 
     /// Gives the buffer up; nothing is in it.

@@ -142,6 +142,11 @@ impl Args {
         if self.command.is_some() && self.features.proxy.is_some() {
             return Some("a client forwards nothing; leave --proxy out".to_owned());
         }
+        if self.features.unknown && self.features.proxy.is_some() {
+            return Some(
+                "--unknown and --proxy both take what has no route; leave one out".to_owned(),
+            );
+        }
         self.features.refusal()
     }
 }

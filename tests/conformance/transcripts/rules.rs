@@ -14,13 +14,18 @@
 //! | the text of an error is that of its own reply (row 18) | the original lets later replies overwrite it |
 //! | an error that cannot be read is an error of whatever code and text (row 29) | the original makes it code 0 without a text |
 //! | a zero field that was left out reads as zero (row 31) | the original's test program kept an older value |
+//! | the backend of a proxy gets the codec of the call, and the caller that of the reply (row 20) | the original sends json on, and answers in the codec of the call |
+//! | a proxy answers 502 in words of its own where the backend did not (row 21) | the original answers 500 |
+//! | all metadata of the backend's reply comes back (row 22) | the original keeps the last value of a key |
+//! | a proxy counts from 0 | the original had forwarded something before the recording |
 //!
-//! Addresses vary too, but no route that is built answers with one.
+//! Addresses vary too. The proxy takes that of the recorded caller from what it sent on, so that its
+//! frames bind byte for byte.
 
 use std::time::Duration;
 
 use serde_json::Value;
-use teleport::codec::{BodyRef, Codecs, FromBody};
+use teleport::codec::{BodyRef, Codecs, FromBody, JSON};
 use teleport::message::{Mtype, Uri};
 use teleport::plugins::{auth, heartbeat};
 use teleport_tests::standard::Note;
@@ -29,7 +34,7 @@ use teleport_tests::standard::spoken::Spoken;
 use teleport_tests::standard::{Beats, Options, secure};
 use teleport_tests::vectors::{Check, Miss, same};
 
-use super::script::{End, Frame, Script, What};
+use super::script::{End, Frame, Leg, Script, What};
 use super::secret;
 
 /// How a transcript is played.
@@ -38,13 +43,17 @@ pub(super) enum Side {
     Server,
     Client,
     Both,
+    /// The proxy in the middle.
+    Proxy,
+    /// The client of a proxy.
+    ProxysClient,
+    /// The backend of a proxy.
+    Backend,
 }
 
 /// What tells in the setup of an end, or at the start of a name, that a feature takes part.
-const MISSING: [(&str, &[&str], &[&str]); 2] = [
-    ("the websocket", &["websocket", "ws plugin"], &["q_"]),
-    ("the proxy plugin", &["proxy"], &["j_proxy"]),
-];
+const MISSING: [(&str, &[&str], &[&str]); 1] =
+    [("the websocket", &["websocket", "ws plugin"], &["q_"])];
 
 /// Recordings of what is mended on purpose, with the row of what the original gets wrong; the tests
 /// in `ages` hold the mended behaviour up.
@@ -79,12 +88,37 @@ pub(super) fn not_built(transcript: &Value) -> Option<String> {
 /// Who of the two ends is ours to play.
 pub(super) fn sides(script: &Script) -> Vec<Side> {
     let is_made = |setup: &str| setup.contains("hand-made") || setup.contains("handmade");
+    if script.proxy_setup.is_some() {
+        let client = (!is_made(&script.client_setup)).then_some(Side::ProxysClient);
+        let may_be_ours = !is_made(&script.server_setup) && script.conns(Leg::Back) > 0;
+        let backend = may_be_ours.then_some(Side::Backend);
+        return [Some(Side::Proxy), client, backend]
+            .into_iter()
+            .flatten()
+            .collect();
+    }
     match (is_made(&script.server_setup), is_made(&script.client_setup)) {
         (false, false) => vec![Side::Server, Side::Client, Side::Both],
         (false, true) => vec![Side::Server],
         (true, false) => vec![Side::Client],
         (true, true) => Vec::new(),
     }
+}
+
+/// Whether a proxy stands between the two ends.
+pub(super) fn has_proxy(transcript: &Value) -> bool {
+    let setup = transcript["server_setup"].as_str().unwrap_or_default();
+    let name = transcript["name"].as_str().unwrap_or_default();
+    setup.to_lowercase().contains("proxy plugin") || name.starts_with("j_proxy")
+}
+
+/// What the setup of a server with a proxy in front of it says of one of the two.
+pub(super) fn setup_of(who: &str, setup: &str) -> String {
+    let part = setup.split(';').map(str::trim).find(|part| {
+        let said = part.strip_prefix(who);
+        said.is_some_and(|said| said.starts_with([':', ' ']))
+    });
+    part.unwrap_or_default().to_owned()
 }
 
 /// What a setup asks of a standard peer; the protocol is the conversation's.
@@ -316,10 +350,91 @@ pub(super) fn same_rerror(ours: &Value, theirs: &Value) -> Check {
     same("code", ours["code"].clone(), theirs["code"].clone())?;
     same("message", text(ours, "message"), text(theirs, "message"))?;
     let (reason, due) = (text(ours, "reason"), text(theirs, "reason"));
+    if due == IN_OWN_WORDS && !reason.is_empty() {
+        return Ok(());
+    }
     if !reason.is_empty() && is_in_words_of_go(theirs["code"].as_i64(), &due) {
         return Ok(());
     }
     same("reason", reason, due)
+}
+
+/// Stands for a reason that we give in words of our own.
+const IN_OWN_WORDS: &str = "(in words of its own)";
+
+/// The frame that a proxy of ours sends on for one of the caller's, where this was recorded: in the
+/// codec that the caller chose (row 20), where codec 0 stands for the default.
+pub(super) fn sent_on(
+    spoken: Spoken,
+    said: &Frame,
+    recorded: &Frame,
+    number: usize,
+) -> Result<Frame, Miss> {
+    let mut due = recorded.clone();
+    let (front, _) = numbered(&recorded.seq).ok_or_else(|| {
+        let seq = lossy(&recorded.seq);
+        format!("{seq:?} is no sequence text of a proxy")
+    })?;
+    due.seq = format!("{front}[{number}]").into_bytes();
+    due.body_codec = match said.body_codec {
+        0 => JSON,
+        codec => codec,
+    };
+    due.xfer = Vec::new();
+    due.body.clone_from(&said.body);
+    if due != *recorded {
+        due.repack(spoken)?;
+    }
+    Ok(due)
+}
+
+/// The reply of a proxy of ours, where `recorded` is the original's and `back` what the backend said:
+/// all of its metadata comes back (row 22), and the codec that its body is in (row 20).
+pub(super) fn sent_back(
+    spoken: Spoken,
+    recorded: &Frame,
+    back: Option<&Frame>,
+) -> Result<Frame, Miss> {
+    let mut due = recorded.clone();
+    match back {
+        Some(back) if back.error().is_none() => {
+            due.meta.clone_from(&back.meta);
+            due.body_codec = back.body_codec;
+        }
+        Some(_) => {}
+        None if due.error().is_some_and(is_of_the_gateway) => {
+            let reason =
+                format!(r#"{{"code":502,"message":"Bad Gateway","reason":"{IN_OWN_WORDS}"}}"#);
+            due.meta = vec![(b"X-Reply-Error".to_vec(), reason.into_bytes())];
+        }
+        None => {}
+    }
+    if due != *recorded {
+        due.repack(spoken)?;
+    }
+    Ok(due)
+}
+
+/// Whether an error says that there was no reply of the backend (row 21).
+fn is_of_the_gateway(error: &[u8]) -> bool {
+    let error: Value = serde_json::from_slice(error).unwrap_or_default();
+    let code = error["code"].as_i64();
+    code.is_some_and(|code| matches!(code, 100..=199 | 500 | 502))
+}
+
+/// The sequence text of a proxy up to its number, and the number.
+fn numbered(seq: &[u8]) -> Option<(&str, usize)> {
+    let seq = std::str::from_utf8(seq).ok()?;
+    let (front, number) = seq.strip_suffix(']')?.rsplit_once('[')?;
+    Some((front, number.parse().ok()?))
+}
+
+/// The caller's address and its own sequence text, from one of a proxy.
+pub(super) fn caller_of(seq: &[u8]) -> Option<(&str, &str)> {
+    let (front, _) = numbered(seq)?;
+    let (address, seq) = front.split_once('@')?;
+    let (seq, _program) = seq.rsplit_once('>')?;
+    Some((address, seq))
 }
 
 /// Whether a reason was worded by Go's decoders, encoders or runtime.

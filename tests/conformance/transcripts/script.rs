@@ -1,8 +1,9 @@
 //! A transcript as a script: who said what, and when a stream ended.
 
+use bytes::BytesMut;
 use serde_json::Value;
-use teleport::message::Mtype;
-use teleport::proto::{Env, Limits, Unpack};
+use teleport::message::{Head, Meta, Mtype};
+use teleport::proto::{Body, Env, Limits, Unpack};
 use teleport_tests::standard::{Options, spoken::Spoken};
 use teleport_tests::vectors::{Miss, Pairs, bytes, pairs, same, text, unhex};
 
@@ -14,6 +15,16 @@ use crate::frames::{byte, ids, meta_of};
 pub(super) enum End {
     Client,
     Server,
+}
+
+/// One of the two connections of a conversation with a proxy in the middle; that of any other is the
+/// front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leg {
+    /// Between the client and the proxy.
+    Front,
+    /// Between the proxy and its backend.
+    Back,
 }
 
 /// What happened.
@@ -33,6 +44,7 @@ pub(super) enum What {
 
 #[derive(Clone, Debug)]
 pub(super) struct Event {
+    pub(super) leg: Leg,
     pub(super) from: End,
     /// The number of the connection, from 1 on.
     pub(super) conn: u64,
@@ -88,6 +100,28 @@ impl Frame {
         }))
     }
 
+    /// Packs the frame anew, once something in it is changed.
+    pub(super) fn repack(&mut self, spoken: Spoken) -> Result<(), String> {
+        let mut meta = Meta::new();
+        for (key, value) in &self.meta {
+            meta.add(key, value);
+        }
+        let head = Head {
+            seq: &self.seq,
+            mtype: self.mtype,
+            uri: &self.uri,
+            meta: &meta.encoded(),
+            body_codec: self.body_codec,
+            xfer: &self.xfer,
+        };
+        let mut bytes = BytesMut::new();
+        let pack = spoken.proto().split().0;
+        pack.pack(&Env::default(), &head, Body::Slice(&self.body), &mut bytes)
+            .map_err(|error| error.to_string())?;
+        self.bytes = bytes.into();
+        Ok(())
+    }
+
     /// The first value of a key of the metadata.
     pub(super) fn meta(&self, key: &str) -> Option<&[u8]> {
         let (_, value) = self.meta.iter().find(|(k, _)| k == key.as_bytes())?;
@@ -133,7 +167,7 @@ impl std::fmt::Display for Frame {
 }
 
 /// A transcript.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Script {
     pub(super) name: String,
     pub(super) spoken: Spoken,
@@ -146,6 +180,8 @@ pub(super) struct Script {
     pub(super) events: Vec<Event>,
     /// Whether the original went on after the last event, but we do not.
     pub(super) parts: bool,
+    /// What a proxy in the middle is, if there is one.
+    pub(super) proxy_setup: Option<String>,
 }
 
 impl Script {
@@ -165,10 +201,17 @@ impl Script {
             events.truncate(at + 1);
         }
         close_the_refused(&mut events);
+        let is_back = |event: &Event| event.leg == Leg::Back;
+        let (mut server_setup, mut proxy_setup) = (setup("server_setup"), None);
+        if rules::has_proxy(transcript) || events.iter().any(is_back) {
+            proxy_setup = Some(rules::setup_of("proxy", &server_setup));
+            server_setup = rules::setup_of("backend", &server_setup);
+        }
         Ok(Self {
             name: text(&transcript["name"]).to_owned(),
             spoken,
-            server_setup: setup("server_setup"),
+            server_setup,
+            proxy_setup,
             client_setup: setup("client_setup"),
             keys: ["server_setup", "client_setup"]
                 .map(|name| secret::key(transcript[name].as_str().unwrap_or_default())),
@@ -179,6 +222,36 @@ impl Script {
             events,
             parts: parting.is_some(),
         })
+    }
+
+    /// One leg of a conversation with a proxy in the middle, as a conversation of two.
+    pub(super) fn of_leg(&self, leg: Leg) -> Self {
+        let mut script = self.clone();
+        script.events.retain(|event| event.leg == leg);
+        script.proxy_setup = None;
+        script
+    }
+
+    /// How many connections there were on a leg.
+    pub(super) fn conns(&self, leg: Leg) -> usize {
+        let mut conns: Vec<_> = self
+            .events
+            .iter()
+            .filter(|event| event.leg == leg)
+            .map(|event| event.conn)
+            .collect();
+        conns.sort_unstable();
+        conns.dedup();
+        conns.len()
+    }
+
+    /// What the proxy in the middle is to be.
+    pub(super) fn proxy_options(&self) -> Options {
+        Options {
+            proto: self.spoken,
+            unknown: false,
+            ..rules::options(self.proxy_setup.as_deref().unwrap_or_default())
+        }
     }
 
     /// What the peer of an end is to be.
@@ -236,20 +309,22 @@ fn close_the_refused(events: &mut Vec<Event>) {
     let mut refused = Vec::new();
     let mut kept = Vec::with_capacity(events.len());
     for event in events.drain(..) {
-        if refused.contains(&event.conn) {
+        if refused.contains(&(event.leg, event.conn)) {
             continue;
         }
-        let (conn, is_refusal) = match &event.what {
+        let (conn, leg, is_refusal) = match &event.what {
             What::Frame(frame) => (
                 event.conn,
+                event.leg,
                 event.from == End::Server && rules::refuses(frame),
             ),
-            _ => (event.conn, false),
+            _ => (event.conn, event.leg, false),
         };
         kept.push(event);
         if is_refusal {
-            refused.push(conn);
+            refused.push((leg, conn));
             kept.push(Event {
+                leg,
                 from: End::Server,
                 conn,
                 what: What::Close,
@@ -264,6 +339,11 @@ fn event(spoken: Spoken, event: &Value) -> Result<Event, Miss> {
         Some("c2s") => End::Client,
         Some("s2c") => End::Server,
         other => return Err(format!("unknown direction {other:?}").into()),
+    };
+    let leg = match event["leg"].as_str() {
+        Some("proxy-backend") => Leg::Back,
+        Some("client-proxy") | None => Leg::Front,
+        other => return Err(format!("unknown leg {other:?}").into()),
     };
     let conn = event["conn"].as_u64().unwrap_or(1);
     let what = if event["close"] == true {
@@ -290,5 +370,10 @@ fn event(spoken: Spoken, event: &Value) -> Result<Event, Miss> {
             _ => What::Bytes(bytes),
         }
     };
-    Ok(Event { from, conn, what })
+    Ok(Event {
+        leg,
+        from,
+        conn,
+        what,
+    })
 }

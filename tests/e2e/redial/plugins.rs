@@ -7,7 +7,7 @@ use std::time::Duration;
 use teleport::message::{Message, Mtype};
 use teleport::plugins::auth::{Launch, Verify};
 use teleport::session::Redial;
-use teleport::{Peer, Plugin, PreSession, Rerror, plugin};
+use teleport::{DialCtx, Peer, Plugin, PreSession, Rerror, plugin};
 use teleport_tests::exchange::{Exchange, bare_line};
 use teleport_tests::frames::{RawFrame, read_frame};
 use teleport_tests::pair::settle;
@@ -107,6 +107,48 @@ async fn a_refusal_that_says_no_ends_the_session_and_any_other_is_an_attempt() {
         let reason = scene.session.close_reason().unwrap();
         assert!(reason.contains(&format!("{code}")), "{reason}");
     }
+}
+
+/// Refuses to have dialled, after the first time, with these codes.
+#[derive(Clone, Default)]
+struct Asks {
+    codes: Arc<Mutex<Vec<i32>>>,
+    redials: Arc<Mutex<Vec<bool>>>,
+}
+
+#[plugin]
+impl Plugin for Asks {
+    fn name(&self) -> &str {
+        "asks"
+    }
+
+    async fn pre_dial(&self, ctx: &mut DialCtx) -> Result<(), Rerror> {
+        assert_eq!(ctx.target(), "the other end");
+        self.redials.lock().unwrap().push(ctx.is_redial());
+        match self.codes.lock().unwrap().pop() {
+            None => Ok(()),
+            Some(code) => Err(Rerror::new(code, "not now", "")),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_is_asked_before_each_attempt_and_nothing_is_dialled_against_its_word() {
+    let asks = Asks::default();
+    let scene = Scene::of(Peer::builder().plugin(asks.clone()), Redial::times(5)).await;
+    *asks.codes.lock().unwrap() = vec![503, 503];
+    scene.exchange.cut();
+    settle().await;
+    assert_eq!(scene.session.call::<i64>("/echo/now", 1).await.unwrap(), 1);
+    assert_eq!(*asks.redials.lock().unwrap(), [false, true, true, true]);
+    assert_eq!(scene.exchange.dials().len(), 2, "two attempts were refused");
+    // What says no for good ends the session, as after the dial.
+    *asks.codes.lock().unwrap() = vec![403];
+    scene.exchange.cut();
+    scene.session.closed().await;
+    assert_eq!(scene.exchange.dials().len(), 2);
+    let reason = scene.session.close_reason().unwrap();
+    assert!(reason.contains("403"), "{reason}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,15 +1,14 @@
 //! The standard proxy: it has no routes, and forwards everything to a backend.
 
-use std::pin::Pin;
+use std::sync::Arc;
 
 use teleport::plugins::proxy::{Forward, Proxy};
-use teleport::session::{RawReply, Request};
+use teleport::session::{Calling, RawReply, Request};
+use teleport::socket::{Connect, Connecting};
 use teleport::{Caller, Error, Peer, Session, codec::Codecs};
 use tokio::sync::Mutex;
 
-use super::{Options, builder};
-
-type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use super::{Notes, Options, add_routes, guarded};
 
 /// The name of the program on the wire.
 pub const PROGRAM: &str = "relay";
@@ -21,23 +20,48 @@ pub const PROGRAM: &str = "relay";
 /// The options do not fit together.
 pub fn relay(options: &Options, backend: impl Caller + 'static) -> Result<Peer, Error> {
     let forward = Forward::to(backend).program(PROGRAM);
-    builder(options)?.plugin(Proxy::new(forward)).build()
+    let peer = guarded(options)?.plugin(Proxy::new(forward)).build()?;
+    add_routes(&peer, options, &Notes::default())?;
+    Ok(peer)
 }
 
-/// A backend that is dialled when it is needed, so that the proxy can be there before it.
-#[derive(Debug)]
+/// A backend that is dialled when it is needed, so that the proxy can be there before it, and again
+/// when it is back.
 pub struct Dialled {
     peer: Peer,
-    address: String,
+    place: Place,
     session: Mutex<Option<Session>>,
+}
+
+enum Place {
+    Address(String),
+    Connector(Shared),
+}
+
+#[derive(Clone)]
+struct Shared(Arc<dyn Connect>);
+
+impl Connect for Shared {
+    fn connect(&self) -> Connecting<'_> {
+        self.0.connect()
+    }
 }
 
 impl Dialled {
     /// A backend at an address, which is not dialled yet.
     pub fn new(peer: Peer, address: impl Into<String>) -> Self {
+        Self::at(peer, Place::Address(address.into()))
+    }
+
+    /// A backend that this connects to, and which is not dialled yet.
+    pub fn by(peer: Peer, connector: impl Connect) -> Self {
+        Self::at(peer, Place::Connector(Shared(Arc::new(connector))))
+    }
+
+    fn at(peer: Peer, place: Place) -> Self {
         Self {
             peer,
-            address: address.into(),
+            place,
             session: Mutex::default(),
         }
     }
@@ -47,7 +71,10 @@ impl Dialled {
         match &*session {
             Some(session) if session.health() => Ok(session.clone()),
             _ => {
-                let dialled = self.peer.dial(&self.address).await?;
+                let dialled = match &self.place {
+                    Place::Address(address) => self.peer.dial(address).await?,
+                    Place::Connector(connector) => self.peer.dial_by(connector.clone()).await?,
+                };
                 Ok(session.insert(dialled).clone())
             }
         }
@@ -55,19 +82,15 @@ impl Dialled {
 }
 
 impl Caller for Dialled {
-    fn call_raw(&self, request: Request) -> BoxFuture<'_, Result<RawReply, Error>> {
+    fn call_raw(&self, request: Request) -> Calling<'_, RawReply> {
         Box::pin(async move { self.session().await?.call_raw(request).await })
     }
 
-    fn push_raw(&self, request: Request) -> BoxFuture<'_, Result<(), Error>> {
+    fn push_raw(&self, request: Request) -> Calling<'_, ()> {
         Box::pin(async move { self.session().await?.push_raw(request).await })
     }
 
     fn codecs(&self) -> Codecs {
         self.peer.codecs().clone()
-    }
-
-    fn default_codec(&self) -> u8 {
-        teleport::codec::JSON
     }
 }

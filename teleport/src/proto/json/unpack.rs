@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     message::{Frame, Head, Mtype, text::quoted},
-    proto::{Env, ProtoError, Sniff, Unpack, prefixed, spare},
+    proto::{Env, ProtoError, Sniff, Unpack, framing, prefixed, spare},
     xfer::{self, Scratch},
 };
 
@@ -35,6 +35,7 @@ impl Unpack for JsonUnpack {
         xfer::recycle(plain);
         let fields = Fields::read(unpacked.payload, plain)?;
         let frame = fields.frame(unpacked.ids, plain);
+        framing::check_answerable(&frame.head)?;
         Ok(Some((frame, unpacked.len)))
     }
 

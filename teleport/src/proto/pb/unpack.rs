@@ -1,7 +1,7 @@
 use super::{BODY, BODY_CODEC, FIXED_32, FIXED_64, LEN, META, MTYPE, SEQ, URI, VARINT};
 use crate::{
     message::{Frame, Head, Mtype},
-    proto::{Env, ProtoError, ProtoErrorKind, Sniff, Unpack, json, prefixed},
+    proto::{Env, ProtoError, ProtoErrorKind, Sniff, Unpack, framing, json, prefixed},
     xfer::Scratch,
 };
 
@@ -22,6 +22,7 @@ impl Unpack for PbUnpack {
             return Ok(None);
         };
         let frame = parse(unpacked.ids, unpacked.payload)?;
+        framing::check_answerable(&frame.head)?;
         Ok(Some((frame, unpacked.len)))
     }
 

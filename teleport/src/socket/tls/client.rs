@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -27,7 +26,7 @@ use super::TlsInfo;
 use super::failure;
 use super::pem::{Identity, Pem, roots};
 use super::provider;
-use super::server::unusable;
+use super::source::{Source, Sourced, unusable};
 use super::stream::TlsConn;
 use super::watched::Watched;
 use crate::error::Error;
@@ -37,16 +36,12 @@ use crate::socket::stream::Stream;
 /// for those that do not, nothing is lost but the better error.
 const VERDICT: Duration = Duration::from_secs(1);
 
+/// What a record begins with; its length is the last of it.
+const RECORD_HEAD: usize = 5;
+
 /// What a side that dials encrypts with. A cheap handle: clones are the same one.
 #[derive(Clone)]
-pub struct TlsClient(Arc<Inner>);
-
-struct Inner {
-    /// What it was built from, unless that was a ready configuration.
-    source: Option<TlsClientBuilder>,
-    server_name: Option<String>,
-    config: ArcSwap<ClientConfig>,
-}
+pub struct TlsClient(Arc<Sourced<TlsClientBuilder>>);
 
 impl TlsClient {
     /// Starts the building of one.
@@ -57,11 +52,7 @@ impl TlsClient {
     /// Takes a configuration of [`rustls`] as it is.
     #[must_use]
     pub fn from_config(config: &ClientConfig) -> Self {
-        Self(Arc::new(Inner {
-            source: None,
-            server_name: None,
-            config: ArcSwap::from_pointee(noticing(config.clone())),
-        }))
+        Self(Arc::new(Sourced::ready(noticing(config.clone()))))
     }
 
     /// Reads the files again. Connections from now on are made by what is in them; those that are
@@ -72,13 +63,16 @@ impl TlsClient {
     /// [`Config`](crate::ErrorKind::Config) when a file is missing, broken or does not fit, naming
     /// it; then all goes on as it was. Also when this was made without files.
     pub fn reload(&self) -> Result<(), Error> {
-        let Some(source) = self.0.source.as_ref().filter(|source| source.has_files()) else {
-            return Err(Error::config(
-                "this TlsClient was made without files, so there is nothing to read again",
-            ));
-        };
-        self.0.config.store(Arc::new(noticing(source.read()?)));
-        Ok(())
+        self.0.reload("TlsClient")
+    }
+
+    /// Takes another configuration of [`rustls`] for connections from now on.
+    pub fn replace(&self, config: &ClientConfig) {
+        self.0.replace(noticing(config.clone()));
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.0.source()?.server_name.as_deref()
     }
 
     /// Encrypts a stream that this side opened to `host`, which is the name that the certificate
@@ -96,9 +90,9 @@ impl TlsClient {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let name = self.0.server_name.as_deref().unwrap_or(host);
+        let name = self.name().unwrap_or(host);
         let server = server_name(name)?;
-        let connector = TlsConnector::from(self.0.config.load_full());
+        let connector = TlsConnector::from(self.0.config());
         let stream = Watched::new(Stream::new(stream));
         let connecting = connector.connect(server, stream).into_fallible();
         let (connected, was_asked) = notice(Box::pin(connecting)).await;
@@ -110,6 +104,8 @@ impl TlsClient {
                 return Err(error);
             }
         };
+        let ended = tls.get_mut().0.end_handshake(true).await;
+        ended.map_err(|error| failure::of_client(error, &[]))?;
         if was_asked && tls.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
             verdict(&mut tls)
                 .await
@@ -123,7 +119,7 @@ impl TlsClient {
 impl fmt::Debug for TlsClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsClient")
-            .field("server_name", &self.0.server_name)
+            .field("server_name", &self.name())
             .finish_non_exhaustive()
     }
 }
@@ -149,22 +145,36 @@ fn server_name(name: &str) -> io::Result<ServerName<'static>> {
 /// Reads until the server has said something: by TLS 1.3 it looks at a client's certificate when
 /// the client is done already.
 async fn verdict(tls: &mut client::TlsStream<Watched>) -> io::Result<()> {
+    let heard = tokio::time::timeout(VERDICT, first_record(tls)).await;
+    heard.unwrap_or(Ok(()))
+}
+
+async fn first_record(tls: &mut client::TlsStream<Watched>) -> io::Result<()> {
     let (stream, state) = tls.get_mut();
+    let (mut head, mut total) = (Vec::new(), 0);
     let mut buf = [0; 4096];
-    let Ok(read) = tokio::time::timeout(VERDICT, stream.read(&mut buf)).await else {
-        return Ok(());
-    };
-    let mut rest = buf.get(..read?).unwrap_or_default();
-    if rest.is_empty() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+    loop {
+        let read = stream.read(&mut buf).await?;
+        let mut rest = buf.get(..read).unwrap_or_default();
+        if rest.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        head.extend(rest.iter().copied().take(RECORD_HEAD - head.len()));
+        total += read;
+        while !rest.is_empty() {
+            // Behind the goodbye of a server nothing is taken.
+            if state.read_tls(&mut rest)? == 0 {
+                return Ok(());
+            }
+            let processed = state.process_new_packets();
+            processed.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+        }
+        if let [_, _, _, high, low] = head[..]
+            && total >= RECORD_HEAD + usize::from(u16::from_be_bytes([high, low]))
+        {
+            return Ok(());
+        }
     }
-    while !rest.is_empty() {
-        state.read_tls(&mut rest)?;
-        state
-            .process_new_packets()
-            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
-    }
-    Ok(())
 }
 
 thread_local! {
@@ -204,10 +214,10 @@ impl ResolvesClientCert for Noticing {
     }
 }
 
-fn noticing(mut config: ClientConfig) -> ClientConfig {
+fn noticing(mut config: ClientConfig) -> Arc<ClientConfig> {
     let resolver = Arc::clone(&config.client_auth_cert_resolver);
     config.client_auth_cert_resolver = Arc::new(Noticing(resolver));
-    config
+    Arc::new(config)
 }
 
 /// Builds a [`TlsClient`].
@@ -237,20 +247,14 @@ impl TlsClientBuilder {
     /// Names the PEM files of this side's certificate, with the chain behind it, and of its key,
     /// for servers that ask for one.
     pub fn identity_files(mut self, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
-        self.identity = Some(Identity {
-            certificate: Pem::file(certificate),
-            key: Pem::file(key),
-        });
+        self.identity = Some(Identity::files(certificate, key));
         self
     }
 
     /// Takes this side's certificate, with the chain behind it, and its key as PEM text, for
     /// servers that ask for one.
     pub fn identity_pem(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
-        self.identity = Some(Identity {
-            certificate: Pem::text(certificate),
-            key: Pem::text(key),
-        });
+        self.identity = Some(Identity::text(certificate, key));
         self
     }
 
@@ -278,31 +282,7 @@ impl TlsClientBuilder {
         if let Some(name) = &self.server_name {
             server_name(name).map_err(|e| Error::config(e.to_string()))?;
         }
-        let config = noticing(self.read()?);
-        Ok(TlsClient(Arc::new(Inner {
-            config: ArcSwap::from_pointee(config),
-            server_name: self.server_name.clone(),
-            source: Some(self),
-        })))
-    }
-
-    fn has_files(&self) -> bool {
-        self.identity.as_ref().is_some_and(Identity::is_files) || self.ca.iter().any(Pem::is_file)
-    }
-
-    fn read(&self) -> Result<ClientConfig, Error> {
-        let builder = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?
-            .dangerous()
-            .with_custom_certificate_verifier(self.verifier()?);
-        let Some(identity) = &self.identity else {
-            return Ok(builder.with_no_client_auth());
-        };
-        let (chain, key) = identity.read()?;
-        builder
-            .with_client_auth_cert(chain, key)
-            .map_err(|e| identity.refused(e))
+        Ok(TlsClient(Arc::new(Sourced::read(self)?)))
     }
 
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Error> {
@@ -318,6 +298,28 @@ impl TlsClientBuilder {
         let roots = Arc::new(roots(&self.ca)?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
         Ok(verifier.map_err(|e| Error::config("the authorities cannot be used").with_source(e))?)
+    }
+}
+
+impl Source for TlsClientBuilder {
+    type Config = ClientConfig;
+
+    fn has_files(&self) -> bool {
+        self.identity.as_ref().is_some_and(Identity::is_files) || self.ca.iter().any(Pem::is_file)
+    }
+
+    fn read(&self) -> Result<Arc<ClientConfig>, Error> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier()?);
+        let Some(identity) = &self.identity else {
+            return Ok(noticing(builder.with_no_client_auth()));
+        };
+        let (chain, key) = identity.read()?;
+        let config = builder.with_client_auth_cert(chain, key);
+        Ok(noticing(config.map_err(|e| identity.refused(e))?))
     }
 }
 

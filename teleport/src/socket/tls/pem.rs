@@ -79,11 +79,25 @@ impl Pem {
 /// A certificate with the chain behind it, and its key.
 #[derive(Clone)]
 pub(super) struct Identity {
-    pub(super) certificate: Pem,
-    pub(super) key: Pem,
+    certificate: Pem,
+    key: Pem,
 }
 
 impl Identity {
+    pub(super) fn files(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
+        Self {
+            certificate: Pem::file(certificate),
+            key: Pem::file(key),
+        }
+    }
+
+    pub(super) fn text(certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
+        Self {
+            certificate: Pem::text(certificate),
+            key: Pem::text(key),
+        }
+    }
+
     pub(super) fn is_files(&self) -> bool {
         self.certificate.is_file() && self.key.is_file()
     }

@@ -5,17 +5,17 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
-use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_rustls::rustls::{ProtocolVersion, ServerConfig};
 
 use super::TlsInfo;
 use super::failure;
 use super::pem::{Identity, Pem, roots};
 use super::provider;
+use super::source::{Source, Sourced, unusable};
 use super::stream::TlsConn;
 use super::watched::Watched;
 use crate::error::Error;
@@ -23,13 +23,7 @@ use crate::socket::stream::Stream;
 
 /// What a side that is dialled encrypts with. A cheap handle: clones are the same one.
 #[derive(Clone)]
-pub struct TlsServer(Arc<Inner>);
-
-struct Inner {
-    /// What it was built from, unless that was a ready configuration.
-    source: Option<TlsServerBuilder>,
-    config: ArcSwap<ServerConfig>,
-}
+pub struct TlsServer(Arc<Sourced<TlsServerBuilder>>);
 
 impl TlsServer {
     /// Starts the building of one.
@@ -40,10 +34,7 @@ impl TlsServer {
     /// Takes a configuration of [`rustls`] as it is.
     #[must_use]
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
-        Self(Arc::new(Inner {
-            source: None,
-            config: ArcSwap::new(config),
-        }))
+        Self(Arc::new(Sourced::ready(config)))
     }
 
     /// Reads the files again. Connections from now on see what is in them; those that are there go
@@ -54,19 +45,12 @@ impl TlsServer {
     /// [`Config`](crate::ErrorKind::Config) when a file is missing, broken or does not fit, naming
     /// it; then all goes on as it was. Also when this was made without files.
     pub fn reload(&self) -> Result<(), Error> {
-        let Some(source) = self.0.source.as_ref().filter(|source| source.has_files()) else {
-            return Err(Error::config(
-                "this TlsServer was made without files, so there is nothing to read again; hand a \
-                 new configuration to `replace`",
-            ));
-        };
-        self.replace(Arc::new(source.read()?));
-        Ok(())
+        self.0.reload("TlsServer")
     }
 
     /// Takes another configuration of [`rustls`] for connections from now on.
     pub fn replace(&self, config: Arc<ServerConfig>) {
-        self.0.config.store(config);
+        self.0.replace(config);
     }
 
     /// Encrypts a stream that the other side opened.
@@ -83,20 +67,23 @@ impl TlsServer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let acceptor = TlsAcceptor::from(self.0.config.load_full());
+        let acceptor = TlsAcceptor::from(self.0.config());
         let stream = Watched::new(Stream::new(stream));
-        match Box::pin(acceptor.accept(stream).into_fallible()).await {
-            Ok(tls) => {
-                let (_, state) = tls.get_ref();
-                let info = TlsInfo::of(state, state.server_name());
-                Ok(Stream::tls(TlsConn::new(tls.into(), info)))
-            }
+        let mut tls = match Box::pin(acceptor.accept(stream).into_fallible()).await {
+            Ok(tls) => tls,
             Err((error, stream)) => {
                 let error = failure::of_server(error, stream.first());
                 stream.end().await;
-                Err(error)
+                return Err(error);
             }
-        }
+        };
+        let (stream, state) = tls.get_mut();
+        // By TLS 1.3 it has all been heard but session tickets, which nobody waits for.
+        let is_heard = state.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        let ended = stream.end_handshake(!is_heard).await;
+        ended.map_err(|error| failure::of_server(error, &[]))?;
+        let info = TlsInfo::of(state, state.server_name());
+        Ok(Stream::tls(TlsConn::new(tls.into(), info)))
     }
 }
 
@@ -118,19 +105,13 @@ pub struct TlsServerBuilder {
 impl TlsServerBuilder {
     /// Names the PEM files of the certificate, with the chain behind it, and of its key.
     pub fn identity_files(mut self, certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Self {
-        self.identity = Some(Identity {
-            certificate: Pem::file(certificate),
-            key: Pem::file(key),
-        });
+        self.identity = Some(Identity::files(certificate, key));
         self
     }
 
     /// Takes the certificate, with the chain behind it, and its key as PEM text.
     pub fn identity_pem(mut self, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
-        self.identity = Some(Identity {
-            certificate: Pem::text(certificate),
-            key: Pem::text(key),
-        });
+        self.identity = Some(Identity::text(certificate, key));
         self
     }
 
@@ -162,19 +143,32 @@ impl TlsServerBuilder {
     /// [`Config`](crate::ErrorKind::Config) when something is missing, broken or does not fit,
     /// naming the file and what to write.
     pub fn build(self) -> Result<TlsServer, Error> {
-        let config = self.read()?;
-        Ok(TlsServer(Arc::new(Inner {
-            config: ArcSwap::from_pointee(config),
-            source: Some(self),
-        })))
+        Ok(TlsServer(Arc::new(Sourced::read(self)?)))
     }
+
+    fn client_verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        let roots = Arc::new(roots(&self.client_ca)?);
+        let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
+        let builder = if self.clients_are_free {
+            builder.allow_unauthenticated()
+        } else {
+            builder
+        };
+        builder
+            .build()
+            .map_err(|e| Error::config("the authorities for clients cannot be used").with_source(e))
+    }
+}
+
+impl Source for TlsServerBuilder {
+    type Config = ServerConfig;
 
     fn has_files(&self) -> bool {
         self.identity.as_ref().is_some_and(Identity::is_files)
             || self.client_ca.iter().any(Pem::is_file)
     }
 
-    fn read(&self) -> Result<ServerConfig, Error> {
+    fn read(&self) -> Result<Arc<ServerConfig>, Error> {
         let Some(identity) = &self.identity else {
             return Err(Error::config(
                 "a TlsServer needs a certificate and its key; name their files with \
@@ -196,22 +190,8 @@ impl TlsServerBuilder {
         } else {
             builder.with_client_cert_verifier(self.client_verifier()?)
         };
-        builder
-            .with_single_cert(chain, key)
-            .map_err(|e| identity.refused(e))
-    }
-
-    fn client_verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
-        let roots = Arc::new(roots(&self.client_ca)?);
-        let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
-        let builder = if self.clients_are_free {
-            builder.allow_unauthenticated()
-        } else {
-            builder
-        };
-        builder
-            .build()
-            .map_err(|e| Error::config("the authorities for clients cannot be used").with_source(e))
+        let config = builder.with_single_cert(chain, key);
+        Ok(Arc::new(config.map_err(|e| identity.refused(e))?))
     }
 }
 
@@ -219,8 +199,4 @@ impl fmt::Debug for TlsServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsServerBuilder").finish_non_exhaustive()
     }
-}
-
-pub(super) fn unusable(error: rustls::Error) -> Error {
-    Error::config("the cryptography cannot be used").with_source(error)
 }
