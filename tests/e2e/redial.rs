@@ -178,7 +178,7 @@ async fn the_configuration_says_how_often_and_a_dial_may_say_otherwise() {
 
 #[tokio::test(start_paused = true)]
 async fn the_other_end_calls_on_the_new_connection() {
-    let scene = Scene::new(Redial::for_ever()).await;
+    let scene = Scene::new(Redial::forever()).await;
     #[controller]
     async fn there(arg: i64) -> i64 {
         arg * 2
@@ -194,7 +194,7 @@ async fn the_other_end_calls_on_the_new_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broadcast_reaches_a_session_once_and_does_not_wait_for_one_without_connection() {
-    let mut scene = Scene::new(Redial::for_ever()).await;
+    let mut scene = Scene::new(Redial::forever()).await;
     scene.exchange.cut();
     settle().await;
     let told = scene

@@ -44,7 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 async fn run(steps: Vec<Step>, seed: u64) {
-    let mut scene = Scene::new(Redial::for_ever().seed(seed)).await;
+    let mut scene = Scene::new(Redial::forever().seed(seed)).await;
     let mut calls = Vec::new();
     let mut pushes = Vec::new();
     for (n, step) in steps.into_iter().enumerate() {

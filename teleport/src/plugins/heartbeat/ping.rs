@@ -113,7 +113,7 @@ impl Plugin for Ping {
         if (LEAST_RATE..=LARGEST_RATE).contains(&seconds) && rate.subsec_nanos() == 0 {
             return Ok(());
         }
-        Err(Error::other(
+        Err(Error::new(
             ErrorKind::Config,
             format!(
                 "the rate of heartbeats is {rate:?}; write whole seconds, from {LEAST_RATE} s to \
