@@ -85,9 +85,9 @@ impl Faulty {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_never_returns_is_given_up_after_its_time() {
     let client = Peer::builder().build().unwrap();
-    let of_its_own = Redial::for_ever().attempt_timeout(Duration::from_secs(3));
+    let of_its_own = Redial::forever().attempt_timeout(Duration::from_secs(3));
     for (redial, dial_timeout, longest) in [
-        (Redial::for_ever(), 0, 10),
+        (Redial::forever(), 0, 10),
         (of_its_own.clone(), 0, 3),
         (of_its_own, 1, 1),
     ] {
@@ -196,7 +196,7 @@ async fn values_of_a_session_are_put_in_anew_rather_than_changed_by_a_handshake(
     let counts = Counts::default();
     let (connector, mut offered) = bare_line(64);
     let client = Peer::builder().plugin(counts.clone()).build().unwrap();
-    let dial = client.dial_by(connector).redial(Redial::for_ever());
+    let dial = client.dial_by(connector).redial(Redial::forever());
     let session = dial.await.unwrap();
     for n in 1..=3 {
         let far = offered.recv().await.unwrap();
@@ -217,7 +217,7 @@ async fn a_handler_of_a_lost_connection_runs_on_and_its_caller_is_told() {
     let exchange = Exchange::new(&server);
     let dial = client
         .dial_by(exchange.connector())
-        .redial(Redial::for_ever());
+        .redial(Redial::forever());
     let session = dial.await.unwrap();
     settle().await;
     let far = server.sessions().all().pop().unwrap();
