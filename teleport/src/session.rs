@@ -28,7 +28,6 @@ mod cuts;
 mod dispatch;
 mod drain;
 mod events;
-mod first;
 mod guard;
 mod hub;
 mod inner;
