@@ -72,7 +72,7 @@ async fn main() -> Result<(), Error> {
     // Limits change while they count; whoever is in stays in.
     overload.change_in_all(&Load::new().sessions(3))?;
     let third = client.dial(&address).await?;
-    println!("{}", third.call::<String>("/hello", "third").await.is_ok());
+    println!("{}", patiently(&third, 2001).await?);
 
     println!("{:#?}", overload.stats());
     println!(
