@@ -50,7 +50,8 @@
 //!
 //! All of the default ones: `macros`, `json`, `protobuf`, `plain`, `form` (body codecs), `gzip`,
 //! `md5` (transfer filters). Heavier parts are asked for: `binder` (rules for arguments), `tls`
-//! (encrypted connections), `unixpacket` (that network). `full` is everything.
+//! (encrypted connections), `tls-native-roots` (trust in what the system trusts), `unixpacket` (that
+//! network). `full` is everything but `tls-aws-lc`, which needs a C compiler.
 //!
 //! # Cancel safety
 //!

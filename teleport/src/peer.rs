@@ -581,7 +581,7 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::accepted(&self.0, Stream::new(stream), &self.0.proto).await
+        connect::accepted(&self.0, Stream::new(stream), &self.0.proto, Duration::ZERO).await
     }
 
     /// [`serve_conn`](Self::serve_conn) for another protocol than the peer's own.
@@ -598,7 +598,7 @@ impl Peer {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let proto: Arc<dyn Proto> = Arc::new(proto);
-        connect::accepted(&self.0, Stream::new(stream), &proto).await
+        connect::accepted(&self.0, Stream::new(stream), &proto, Duration::ZERO).await
     }
 
     /// Makes a session of any stream, as if it had been dialled. It is taken as it is: not

@@ -124,11 +124,17 @@ async fn establish(shared: &Arc<Shared>, stream: Stream, how: &How) {
 
 async fn encrypt_and_accept(shared: &Arc<Shared>, stream: Stream, how: &How) -> Result<(), Error> {
     #[cfg(feature = "tls")]
-    let stream = match &how.tls {
-        Some(tls) => encrypt(shared, stream, tls).await?,
-        None => stream,
+    let (stream, spent) = match &how.tls {
+        Some(tls) => {
+            let begun = tokio::time::Instant::now();
+            let stream = encrypt(shared, stream, tls).await?;
+            (stream, begun.elapsed())
+        }
+        None => (stream, Duration::ZERO),
     };
-    connect::accepted(shared, stream, &how.proto).await?;
+    #[cfg(not(feature = "tls"))]
+    let spent = Duration::ZERO;
+    connect::accepted(shared, stream, &how.proto, spent).await?;
     Ok(())
 }
 
