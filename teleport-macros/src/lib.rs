@@ -73,7 +73,8 @@ use crate::parse::Problems;
 /// ```
 ///
 /// A peer registers it with `route_call(Math)`. Handlers run at the same time, hence `&self`: state
-/// is kept in a `Mutex` or an atomic. Two methods of one path do not compile.
+/// is kept in a `Mutex` or an atomic. Two methods of one path do not compile, nor does a second
+/// block of one type: what is left out here goes into a plain `impl` beside it.
 ///
 /// # On a function
 ///
@@ -216,11 +217,11 @@ pub fn plugin(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// | rule | on | holds when |
 /// |---|---|---|
-/// | `range(1..=100)` | numbers | the number is in the range; `1..`, `..100`, `0.5..=1.5` and `7` are ranges too |
+/// | `range(1..=100)` | numbers | the number is in the range; `1..`, `..100`, `0.5..=1.5`, `7` and `MIN..=MAX` are ranges too |
 /// | `len(3..=6)` | texts, lists, maps | there are so many characters or items |
 /// | `nonzero` | all of these, `bool`, `char` | it is not 0, false, empty or `None` |
 /// | `required` | options, texts, lists, maps | it is there and not empty |
-/// | `regex = r"^\d+$"` | texts | the pattern is found; `\d`, `\w`, `\s` and `\b` mean ASCII, as in Go |
+/// | `regex = r"^\d+$"` | texts | the pattern is found, in time in proportion to the text; `\d`, `\w`, `\s` and `\b` mean ASCII, as in Go |
 /// | `nested` | structs that derive `Bind`, and lists, maps and options of them | the rules in there hold |
 ///
 /// | source | where the value comes from |
@@ -238,6 +239,9 @@ pub fn plugin(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | `rename = "name"` | the name in errors; by default the key in the source, else the field's name |
 /// | `desc = ".."` | what `PARAMS` tells of it; by default the doc comment |
 /// | `error(code = 100_002, message = "..")` | the code, the message or both when this parameter is wrong |
+///
+/// The ends of ranges and lengths are numbers, or constants whose numbers the compiler knows; ends
+/// that nothing is between are compile errors.
 ///
 /// On the struct, `#[bind(error = path)]` names a function that makes the error of handler,
 /// parameter and reason, and `#[bind(crate = path)]` says where teleport is found.
@@ -270,6 +274,20 @@ pub fn plugin(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Bind, attributes(param, bind, serde))]
 pub fn bind(item: TokenStream) -> TokenStream {
     binds(item.into()).into()
+}
+
+/// Says that the feature `binder` is missing.
+#[cfg(not(feature = "binder"))]
+#[doc(hidden)]
+#[proc_macro_derive(Bind, attributes(param, bind, serde))]
+pub fn bind(_: TokenStream) -> TokenStream {
+    let mut problems = Problems::default();
+    problems.at_span(
+        Span::call_site(),
+        "#[derive(Bind)] needs the feature `binder` of teleport; write \
+         `features = [\"binder\"]` behind it in Cargo.toml",
+    );
+    problems.to_compile_error().into()
 }
 
 /// The one way from the compiler's tokens to ours and back.

@@ -17,7 +17,7 @@ use proc_macro2::TokenStream;
 use syn::{LitStr, Path, parse_quote};
 
 #[cfg(feature = "binder")]
-pub(crate) use self::bind::{Bind, End, Ends, Field, Nested, Source};
+pub(crate) use self::bind::{Bind, Const, End, Ends, Field, Nested, Number, Source, limits};
 pub(crate) use self::block::{Block, row_names};
 pub(crate) use self::function::Function;
 pub(crate) use self::limits::{Limits, OnCancel};

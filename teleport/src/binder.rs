@@ -42,6 +42,7 @@
 //! [`swap`](Received::swap) is there to be bound. Parameters are bound and checked one by one in
 //! the order of the fields; the first that is wrong is the one that is told.
 
+pub(crate) mod ends;
 mod invalid;
 mod lists;
 pub(crate) mod pattern;
@@ -87,14 +88,16 @@ pub trait Bind {
     /// Makes the error that the caller gets, by the path of the handler, the name of the parameter
     /// and the reason. `#[bind(error = path)]` puts a function of one's own here.
     ///
-    /// By default this is error 400 `Invalid Parameter` with all three in its reason, byte for byte
-    /// as the original has it.
+    /// `None`, as by default, leaves it to [`PeerConfig::bind_error`](crate::PeerConfig::bind_error).
+    /// If that is not set either, this is error 400 `Invalid Parameter` with all three in its
+    /// reason, byte for byte as the original has it.
     #[must_use]
-    fn error(handler: &str, param: &str, reason: &str) -> Rerror
+    fn error(handler: &str, param: &str, reason: &str) -> Option<Rerror>
     where
         Self: Sized,
     {
-        invalid::default_error(handler, param, reason)
+        let _ = (handler, param, reason);
+        None
     }
 
     /// Binds and checks the value by a message, as is done before a handler: for handlers that
@@ -102,14 +105,14 @@ pub trait Bind {
     ///
     /// # Errors
     ///
-    /// What [`error`](Self::error) makes of the first parameter that is wrong.
+    /// What [`error`](Self::error), or else the peer, makes of the first parameter that is wrong.
     fn bind_from(&mut self, message: &mut Received) -> Result<(), Rerror>
     where
         Self: Sized,
     {
         match self.bind(&mut Source::new(message)) {
             Ok(()) => Ok(()),
-            Err(invalid) => Err(invalid.to_rerror_by(message.path(), Self::error)),
+            Err(invalid) => Err(invalid.told(message, Self::error)),
         }
     }
 }

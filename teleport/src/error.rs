@@ -74,7 +74,23 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
+    /// Makes an error: `kind` says how callers should take it, `text` is what it prints.
+    ///
+    /// Plugins and transports of your own report failures by it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::{Error, ErrorKind};
+    ///
+    /// fn read(path: &str) -> Result<String, Error> {
+    ///     std::fs::read_to_string(path)
+    ///         .map_err(|e| Error::new(ErrorKind::Config, format!("no key in {path}")).with_source(e))
+    /// }
+    ///
+    /// assert_eq!(read("/no/such/file").unwrap_err().kind(), ErrorKind::Config);
+    /// ```
+    pub fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
             text: text.into(),
@@ -85,10 +101,9 @@ impl Error {
         }))
     }
 
-    pub(crate) fn with_source(
-        mut self,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
+    /// Adds what it came from, which [`source`](std::error::Error::source) gives.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
@@ -129,6 +144,14 @@ impl Error {
         error
     }
 
+    /// The same error, with what the other end said when it refused the connection.
+    pub(crate) fn with_meta(mut self, meta: Option<&Meta>) -> Self {
+        if let Some(meta) = meta {
+            self.0.meta = meta.clone();
+        }
+        self
+    }
+
     #[cfg(unix)]
     #[cold]
     pub(crate) fn no_descriptor(error: std::io::Error) -> Self {
@@ -145,12 +168,6 @@ impl Error {
         Self::new(ErrorKind::Decode, "the body of the reply cannot be decoded").with_source(error)
     }
 
-    /// Makes an error for the code of an application or a plugin: `kind` says how callers should
-    /// take it, `text` is what [`fmt::Display`] prints.
-    pub fn other(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(kind, text)
-    }
-
     /// The kind, to match on.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -163,7 +180,8 @@ impl Error {
         self.0.rerror.as_ref()
     }
 
-    /// The metadata of the reply that carried the error; `None` when it came by no reply.
+    /// The metadata of the reply that carried the error, or that told why the connection was
+    /// refused; `None` when it came by no reply.
     ///
     /// ```
     /// # fn ask(error: &teleport::Error) -> Option<&str> {
@@ -172,16 +190,15 @@ impl Error {
     /// ```
     #[must_use]
     pub fn reply_meta(&self) -> Option<&Meta> {
-        self.is_remote().then_some(&self.0.meta)
+        (self.is_remote() || !self.0.meta.is_empty()).then_some(&self.0.meta)
     }
 
-    /// How long the other peer asks to wait before the call is made again: what its reply says
-    /// under [`X-Retry-After-Ms`](crate::message::meta::RETRY_AFTER_MS). See
+    /// How long the other peer asks to wait before the call is made again, or the session dialled:
+    /// what its reply says under [`X-Retry-After-Ms`](crate::message::meta::RETRY_AFTER_MS). See
     /// [`may_retry`](Self::may_retry).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let text = self.reply_meta()?.get(meta::RETRY_AFTER_MS)?;
-        text.parse().ok().map(Duration::from_millis)
+        meta::retry_after(self.reply_meta()?)
     }
 
     /// Whether the time ran out, here or at the other peer.

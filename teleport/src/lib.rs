@@ -48,10 +48,20 @@
 //!
 //! # Features
 //!
-//! All of the default ones: `macros`, `json`, `protobuf`, `plain`, `form` (body codecs), `gzip`,
-//! `md5` (transfer filters). Heavier parts are asked for: `binder` (rules for arguments), `tls`
-//! (encrypted connections), `tls-native-roots` (trust in what the system trusts), `unixpacket` (that
-//! network). `full` is everything but `tls-aws-lc`, which needs a C compiler.
+//! | feature | what | default |
+//! |---|---|---|
+//! | `macros` | [`controller`], [`push_handler`], [`plugin`](macro@plugin) | yes |
+//! | `json`, `protobuf`, `plain`, `form` | body codecs | yes |
+//! | `gzip`, `md5` | transfer filters | yes |
+//! | `binder` | `#[derive(Bind)]`: rules for the arguments of handlers | no |
+//! | `graceful` | shutdown and reboot by signals; Unix | no |
+//! | `secure` | plugins that encrypt messages | no |
+//! | `tls` | encrypted connections, by rustls | no |
+//! | `tls-native-roots` | trust in the authorities that the system trusts | no |
+//! | `unixpacket` | unix sockets that keep packets apart; Linux | no |
+//! | `full` | all of these | no |
+//!
+//! They only add: none changes what the rest does.
 //!
 //! # Cancel safety
 //!
@@ -72,6 +82,7 @@ mod error;
 #[cfg_attr(docsrs, doc(cfg(all(unix, feature = "graceful"))))]
 pub mod graceful;
 pub mod message;
+mod panics;
 pub mod peer;
 pub mod plugin;
 pub mod plugins;
@@ -87,6 +98,7 @@ pub mod xfer;
 #[path = "private.rs"]
 pub mod __private;
 use __private as private;
+use panics::{lock, panic_text, read_lock, write_lock};
 
 #[cfg(feature = "binder")]
 #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
@@ -109,40 +121,10 @@ pub use socket::Address;
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use socket::tls;
-#[cfg(all(feature = "macros", feature = "binder"))]
+// Without the feature the derive is there to say so.
+#[cfg(feature = "macros")]
 #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
 pub use teleport_macros::Bind;
 #[cfg(feature = "macros")]
 #[cfg_attr(docsrs, doc(cfg(feature = "macros")))]
 pub use teleport_macros::{controller, plugin, push_handler, route};
-
-use std::any::Any;
-use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-/// Locks, also when somebody panicked meanwhile: what is behind these locks is whole at all times.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn read_lock<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn write_lock<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "a panic without a text".to_owned()
-    }
-}

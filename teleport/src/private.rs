@@ -26,8 +26,13 @@ pub mod body {
 pub mod binder {
     pub use core::result::Result;
 
+    pub use core::primitive;
+
+    pub use crate::binder::ends::{
+        Bound, RangeEnd, assert_holds, below, in_order, is_number, lengths_in_order,
+    };
     pub use crate::binder::pattern::Pattern;
-    pub use crate::binder::rules::{Bound, length, nonzero, range, regex, required};
+    pub use crate::binder::rules::{length, nonzero, range, regex, required};
     pub use crate::binder::shown::{PickShow, Show};
     pub use crate::binder::{
         Bind, HasLength, HasRange, HasText, HasZero, Invalid, MayBeMissing, Number, Param, Source,
@@ -39,7 +44,7 @@ pub use core::clone::Clone;
 pub use core::fmt::Debug;
 pub use core::future::{Future, pending};
 pub use core::marker::Send;
-pub use core::option::Option::{None, Some};
+pub use core::option::Option::{self, None, Some};
 pub use core::primitive::str;
 pub use core::result::Result::{Err, Ok};
 pub use core::time::Duration;

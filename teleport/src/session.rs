@@ -431,6 +431,7 @@ impl Session {
             "the session with {} is closed: {why}",
             self.0.remote
         ))
+        .with_meta(self.0.refusal())
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use bytes::{Bytes, BytesMut};
 use teleport::message::{Head, Mtype};
 use teleport::proto::{AnyOf, Body, Env, JsonProto, PbProto, Proto, ProtoError, RawProto};
-use teleport::{CallCtx, Peer, PushCtx, Session, controller, push_handler};
+use teleport::{Bind, CallCtx, Peer, PushCtx, Session, controller, push_handler};
 use teleport_tests::alloc::{CountingAlloc, count, count_here_in};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn;
@@ -34,6 +34,31 @@ impl Math {
         tokio::task::yield_now().await;
         arg * 2
     }
+
+    async fn unchecked(&self, arg: Unchecked) -> i64 {
+        i64::from(arg.number) * 2
+    }
+
+    async fn checked(&self, arg: Checked) -> i64 {
+        i64::from(arg.number) * 2
+    }
+}
+
+#[derive(Clone, Copy, serde::Serialize, serde::Deserialize)]
+struct Unchecked {
+    number: u8,
+    list: [i64; 2],
+}
+
+const MOST: u8 = 100;
+
+#[derive(serde::Deserialize, Bind)]
+struct Checked {
+    #[param(range(1..=MOST), nonzero)]
+    number: u8,
+    #[param(len(2), range(-5..))]
+    #[allow(dead_code, reason = "it is there to be checked")]
+    list: [i64; 2],
 }
 
 struct Note;
@@ -106,6 +131,11 @@ async fn measure<F: Future>(calls: u32, mut round: impl FnMut() -> F) -> Cost {
 async fn call(session: &Session, uri: &str, arg: i64) {
     let doubled: i64 = session.call(uri, arg).await.unwrap();
     assert_eq!(doubled, arg * 2);
+}
+
+async fn call_with(session: &Session, uri: &str, arg: Unchecked) {
+    let doubled: i64 = session.call(uri, &arg).await.unwrap();
+    assert_eq!(doubled, i64::from(arg.number) * 2);
 }
 
 /// Makes calls side by side, each in a task.
@@ -186,6 +216,16 @@ fn a_warm_call_allocates_next_to_nothing() {
         let cost = measure(100, || burst(&session, 100)).await;
         cost.print("100 at a time, of which a task each is the test's own");
         cost.at_most(2.5, 0.5);
+
+        // Neither the step that binds and checks, where an argument has no rules, nor rules that
+        // hold cost anything.
+        let list = [-5, 5];
+        for uri in ["/math/unchecked", "/math/checked"] {
+            let arg = Unchecked { number: 100, list };
+            let cost = measure(1, || call_with(&session, uri, arg)).await;
+            cost.print(uri);
+            cost.at_most(0.01, 0.01);
+        }
 
         let cost = measure(1, || async {
             session.push("/note/down", 1_i64).await.unwrap();

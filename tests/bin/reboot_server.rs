@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser;
-use teleport::graceful::Graceful;
+use teleport::graceful::{Ending, Graceful};
+use teleport::tls::TlsServer;
 use teleport::{Error, Peer, controller};
 
 #[derive(Parser)]
@@ -31,10 +32,14 @@ struct Args {
     #[arg(long)]
     program: Option<PathBuf>,
 
-    /// A file that tells new processes how to fail: `exit` or `hang`; or, with `fewer`, to listen on
-    /// the first address alone.
+    /// A file that tells new processes how to fail: `exit` or `hang`, or `crash` when it is ready; or,
+    /// with `fewer`, to listen on the first address alone.
     #[arg(long)]
     fate: Option<PathBuf>,
+
+    /// A certificate and its key, in files: TLS.
+    #[arg(long, num_args = 2)]
+    identity: Option<Vec<PathBuf>>,
 }
 
 struct Work;
@@ -54,6 +59,14 @@ impl Work {
         std::future::pending::<()>().await;
     }
 
+    /// Blocks a thread, for ever.
+    #[route(blocking)]
+    fn block(&self) {
+        loop {
+            std::thread::park();
+        }
+    }
+
     async fn large(&self) -> Bytes {
         Bytes::from(vec![b'x'; 1 << 20])
     }
@@ -67,7 +80,11 @@ async fn main() -> ExitCode {
         .with_ansi(false)
         .init();
     match run(Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(ending) if ending.reports.iter().any(|report| report.handlers_left > 0) => {
+            // Returning would wait for threads that block.
+            std::process::exit(2)
+        }
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:?}");
             ExitCode::FAILURE
@@ -75,7 +92,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> Result<(), Error> {
+async fn run(args: Args) -> Result<Ending, Error> {
     let pid = std::process::id();
     let is_new = std::env::var_os("TELEPORT_INHERIT").is_some();
     let fate = args.fate.as_ref().filter(|_| is_new);
@@ -86,7 +103,12 @@ async fn run(args: Args) -> Result<(), Error> {
         _ => {}
     }
     let listens_on_fewer = fate.as_deref() == Some("fewer");
-    let server = Peer::builder().build()?;
+    let mut server = Peer::builder();
+    if let Some([certificate, key]) = args.identity.as_deref() {
+        let tls = TlsServer::builder().identity_files(certificate, key);
+        server = server.tls_server(tls.build()?);
+    }
+    let server = server.build()?;
     server.route_call(Work)?;
     let mut graceful = Graceful::builder()
         .peer(&server)
@@ -108,12 +130,15 @@ async fn run(args: Args) -> Result<(), Error> {
     if listens_on_fewer {
         teleport::graceful::ready().await;
     }
+    if fate.as_deref() == Some("crash") {
+        std::process::abort();
+    }
     let ending = graceful.ended().await?;
     say(&format!(
         "ended {pid} {}",
         ending.to_string().replace('\n', " | ")
     ));
-    Ok(())
+    Ok(ending)
 }
 
 /// One write a line: several processes write here.

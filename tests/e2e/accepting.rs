@@ -169,6 +169,7 @@ mod descriptors {
 
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
     use teleport::Peer;
+    use teleport_tests::pair::until;
     use tokio::net::TcpStream;
 
     /// How many descriptors the other process may have.
@@ -208,9 +209,7 @@ mod descriptors {
         for _ in 0..200 {
             waiting.push(TcpStream::connect(address).await.unwrap());
         }
-        while descriptors_of(&child) < LIMIT {
-            tokio::task::yield_now().await;
-        }
+        until("no descriptor is left", || descriptors_of(&child) >= LIMIT).await;
         drop(waiting);
         let client = Peer::builder().build().unwrap();
         let session = client.dial(address).await.unwrap();

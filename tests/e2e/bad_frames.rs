@@ -6,7 +6,7 @@ use teleport::xfer::{FilterError, Filters, XferFilter, XferPipe};
 use teleport::{Peer, Session, controller};
 use teleport_tests::frames::{RawFrame, framed, read_frame};
 use teleport_tests::logs::{Logs, capture};
-use teleport_tests::pair::{bare, call_bytes, connect, settle};
+use teleport_tests::pair::{bare, call_bytes, connect, settle, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracing::Level;
@@ -81,9 +81,7 @@ impl Fixture {
             .await
             .unwrap();
         assert_eq!(echoed, "still here");
-        while self.server.sessions().len() > 1 {
-            tokio::task::yield_now().await;
-        }
+        until("the session is over", || self.server.sessions().len() == 1).await;
     }
 }
 

@@ -542,8 +542,11 @@ fn an_error_made_by_hand_names_no_handler() {
             r#"{"handler": "", "param": "amount", "reason": "smaller than 1: 0"}"#
         )
     );
-    assert_eq!(Order::error("/a", "b", "c"), no("/a", "b", "c"));
-    assert_eq!(<Vec<Order>>::error("/a", "b", "c"), no("/a", "b", "c"));
+    assert_eq!(Order::error("/a", "b", "c"), Some(no("/a", "b", "c")));
+    assert_eq!(
+        <Vec<Order>>::error("/a", "b", "c"),
+        Some(no("/a", "b", "c"))
+    );
 }
 
 /// The amount of a thing.

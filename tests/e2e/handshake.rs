@@ -9,7 +9,7 @@ use teleport::rerror::code;
 use teleport::{ErrorKind, Hooks, Peer, Plugin, PreSession, Rerror, Session, controller, plugin};
 use teleport_tests::frames::{RawFrame, read_frame};
 use teleport_tests::logs::capture;
-use teleport_tests::pair::{bare, call_bytes, connect, settle};
+use teleport_tests::pair::{bare, call_bytes, connect, settle, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -293,9 +293,7 @@ async fn a_dial_that_is_dropped_leaves_no_session() {
         let client = client.clone();
         async move { client.dial(&address).await }
     });
-    while server.sessions().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until("there is a session", || !server.sessions().is_empty()).await;
     let there: Session = server.sessions().all().pop().unwrap();
     dial.abort();
     there.closed().await;

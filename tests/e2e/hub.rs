@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Serialize, Serializer};
 use teleport::{CallCtx, ErrorKind, Peer, PushCtx, Session, codec, controller, push_handler};
-use teleport_tests::pair::{Pair, bare, connect, settle};
+use teleport_tests::pair::{Pair, bare, connect, settle, until};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 #[tokio::test]
@@ -15,9 +15,7 @@ async fn sessions_are_named_after_the_dialling_end_until_they_are_renamed() {
     let client = Peer::builder().build().unwrap();
     let address = server.listen_on("127.0.0.1:0").await.unwrap();
     let here = client.dial(address.to_string()).await.unwrap();
-    while server.sessions().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until("there is a session", || !server.sessions().is_empty()).await;
     let there = server.sessions().all().pop().unwrap();
     assert_eq!(here.id(), there.id());
     assert_eq!(*here.id(), here.local_address().to_string());
@@ -284,9 +282,7 @@ async fn a_peer_that_dials_itself_has_both_ends_by_names_of_their_own() {
     let peer = Peer::builder().build().unwrap();
     let address = peer.listen_on("127.0.0.1:0").await.unwrap();
     let dialled = peer.dial(&address).await.unwrap();
-    while peer.sessions().len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until("both ends are there", || peer.sessions().len() == 2).await;
     assert!(dialled.health());
     for session in peer.sessions().all() {
         assert!(session.health());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use teleport::codec::Raw;
 use teleport::socket::{BoundListener, memory};
 use teleport::{ErrorKind, Peer, PeerBuilder, controller};
-use teleport_tests::pair::call_bytes;
+use teleport_tests::pair::{call_bytes, until};
 
 struct Echo;
 
@@ -197,9 +197,7 @@ async fn a_stopped_listener_frees_its_address_and_sessions_go_on() {
     let session = client().dial(&address).await.unwrap();
     call_bytes(&session, "/echo/back", "x").await.unwrap();
     server.listeners()[0].stop();
-    while !server.listeners().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until("nobody listens", || server.listeners().is_empty()).await;
     let error = client().dial(&address).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Dial);
     call_bytes(&session, "/echo/back", "x").await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use teleport::{Error, Peer, PeerBuilder, Plugin, ReadCtx, Rerror, Session, controller, plugin};
 use teleport_tests::frames::{RawFrame, read_frame};
-use teleport_tests::pair::{Pair, bare, call_bytes, connect_with_room};
+use teleport_tests::pair::{Pair, bare, call_bytes, connect_with_room, until};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
@@ -192,9 +192,7 @@ async fn flood(uri: &'static str, room: usize, body: usize) {
         assert_eq!(session.calls_in_flight(), 0);
         assert!(session.health(), "{:?}", session.close_reason());
         // On another thread the writer may not have noted yet what was read here already.
-        while session.queued_bytes() > 0 {
-            tokio::task::yield_now().await;
-        }
+        until("all is written", || session.queued_bytes() == 0).await;
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use teleport::{ErrorKind, Peer, Plugin, PreSession, Rerror, Session, controller, plugin};
+use teleport::{CallCtx, ErrorKind, Peer, Plugin, PreSession, Rerror, Session, controller, plugin};
 use teleport_tests::frames::{RawFrame, read_frame};
 use teleport_tests::logs::capture;
-use teleport_tests::pair::{Pair, bare, settle};
+use teleport_tests::pair::{Pair, bare, settle, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -169,15 +169,25 @@ async fn a_session_that_is_closed_before_is_closed_once() {
 
 #[tokio::test]
 async fn over_a_real_connection_the_other_end_gets_its_reply_before_the_end() {
-    let server = Peer::builder()
-        .default_session_age(Duration::from_millis(30))
-        .build()
-        .unwrap();
-    server.route_call(Work).unwrap();
+    /// Grows old while it works.
+    struct Old;
+
+    #[controller]
+    impl Old {
+        async fn work(&self, ctx: &CallCtx, arg: u64) -> u64 {
+            let session = ctx.session();
+            session.set_session_age(Duration::from_millis(1));
+            until("the age is over", || !session.health()).await;
+            arg
+        }
+    }
+
+    let server = Peer::builder().build().unwrap();
+    server.route_call(Old).unwrap();
     let address = server.listen_on("127.0.0.1:0").await.unwrap();
     let client = Peer::builder().build().unwrap();
     let session = client.dial(&address).await.unwrap();
-    assert_eq!(session.call::<u64>("/work/sleep", 80).await.unwrap(), 80);
+    assert_eq!(session.call::<u64>("/old/work", 80).await.unwrap(), 80);
     session.closed().await;
     assert_eq!(
         session.close_reason().as_deref(),
@@ -192,7 +202,7 @@ async fn a_handler_past_the_age_of_its_session_cannot_call_back() {
 
     #[controller]
     impl Back {
-        async fn late(&self, ctx: &teleport::CallCtx) -> Result<String, Rerror> {
+        async fn late(&self, ctx: &CallCtx) -> Result<String, Rerror> {
             sleep(AGE * 2).await;
             let error = ctx.session().call::<()>("/x", ()).await.unwrap_err();
             Ok(format!("{:?}", error.kind()))

@@ -1,6 +1,7 @@
 //! How a peer shuts down: everything that was accepted is finished, refused or cut off, and the
 //! report says which.
 
+mod attacks;
 mod cuts;
 mod pushes;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use teleport::{CallCtx, Peer, controller, push_handler};
 use teleport_tests::counting::Counting;
 use teleport_tests::frames::{RawFrame, read_frame};
-use teleport_tests::pair::{call_bytes, connect_counted, poll_once, settle};
+use teleport_tests::pair::{call_bytes, connect_counted, poll_once, settle, until};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
@@ -114,9 +114,7 @@ async fn handlers_that_become_ready_together_share_writes() {
             tokio::spawn(async move { call_bytes(&here, "/echo/later", format!("{n}")).await })
         })
         .collect();
-    while there.running_handlers() < 100 {
-        tokio::task::yield_now().await;
-    }
+    until("all are begun", || there.running_handlers() == 100).await;
     assert_eq!(writes.count(), 0);
     go.notify_waiters();
     for (n, call) in calls.into_iter().enumerate() {

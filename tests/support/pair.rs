@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use teleport::codec::Raw;
@@ -73,6 +74,19 @@ pub async fn bare(peer: &Peer, room: usize) -> (Session, DuplexStream) {
 /// Lets everything run that can run without anything happening outside.
 pub async fn settle() {
     for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// How long [`until`] waits at most: only a test that fails waits for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lets others run until something is so that tells nobody; `what` is it in words. A paused clock
+/// stands still meanwhile.
+pub async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "waited in vain: {what}");
         tokio::task::yield_now().await;
     }
 }

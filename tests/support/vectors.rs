@@ -123,6 +123,11 @@ impl Tally {
         }
     }
 
+    /// The rows that were left out, each with the reason.
+    pub fn left_out(&self) -> &[(String, String)] {
+        &self.left_out
+    }
+
     /// One line with the counts, then one for each row left out.
     pub fn summary(&self) -> String {
         let (passed, left_out) = (self.passed, self.left_out.len());

@@ -1,12 +1,15 @@
 //! The checks of a struct's parameters.
 
-use proc_macro2::{Literal, TokenStream};
-use quote::{ToTokens as _, format_ident, quote, quote_spanned};
-use syn::spanned::Spanned as _;
-use syn::{Ident, parse_quote};
+mod consts;
 
+use proc_macro2::{Literal, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{Ident, Path, parse_quote};
+
+use self::consts::Place;
 use super::{moved, private, shown_at};
-use crate::model::{Bind, End, Ends, Field, Nested, Source};
+use crate::model::{Bind, End, Ends, Field, Nested, Number, Source};
 
 /// The implementation of the trait.
 pub(crate) fn bind(bind: &Bind) -> TokenStream {
@@ -23,12 +26,14 @@ pub(crate) fn bind(bind: &Bind) -> TokenStream {
     let is_checked_only = fields
         .iter()
         .all(|field| field.source.is_none() && field.nested.is_none());
+    let look = consts::look(bind);
     let bound = if is_checked_only {
         quote!(<Self as #p::Bind>::check(self))
     } else {
         let set = fields.iter().map(|field| set(&private, field));
         let inner = fields.iter().map(|field| inner(&private, field, true));
         quote! {
+            #look
             #(#set #checks #inner)*
             #private::Ok(())
         }
@@ -38,25 +43,17 @@ pub(crate) fn bind(bind: &Bind) -> TokenStream {
     } else {
         quote!(__tp_source)
     };
-    let error = bind.error.as_ref().map(|path| {
-        quote! {
-            fn error(
-                __tp_handler: &#private::str,
-                __tp_param: &#private::str,
-                __tp_reason: &#private::str,
-            ) -> #private::Rerror {
-                #path(__tp_handler, __tp_param, __tp_reason)
-            }
-        }
-    });
+    let error = bind.error.as_ref().map(|path| error(&private, path));
     let shows = fields.iter().any(|field| field.rules.len.is_some());
     let shows = shows.then(|| quote!(use #p::PickShow as _;));
     let generics = bounded(bind, &p);
+    let consts = consts::consts(&p, bind, &generics);
     let (impl_generics, ty_generics, where_clause) = generics.split_for_impl();
     quote! {
         const _: () = {
             #shows
             #(#patterns)*
+            #consts
 
             #[automatically_derived]
             #[allow(deprecated)]
@@ -71,6 +68,7 @@ pub(crate) fn bind(bind: &Bind) -> TokenStream {
                 }
 
                 fn check(&self) -> #p::Result<(), #p::Invalid> {
+                    #look
                     #(#checks #inner_checks)*
                     #private::Ok(())
                 }
@@ -78,6 +76,19 @@ pub(crate) fn bind(bind: &Bind) -> TokenStream {
                 #error
             }
         };
+    }
+}
+
+/// The method that makes the error, by the function that the struct names.
+fn error(private: &TokenStream, path: &Path) -> TokenStream {
+    quote! {
+        fn error(
+            __tp_handler: &#private::str,
+            __tp_param: &#private::str,
+            __tp_reason: &#private::str,
+        ) -> #private::Option<#private::Rerror> {
+            #private::Some(#path(__tp_handler, __tp_param, __tp_reason))
+        }
     }
 }
 
@@ -113,13 +124,16 @@ fn row(p: &TokenStream, field: &Field) -> TokenStream {
 fn pattern_name(field: &Ident) -> Ident {
     use syn::ext::IdentExt as _;
 
-    format_ident!("__TP_PATTERN_{}", field.unraw().to_string().to_uppercase())
+    format_ident!("__TP_PATTERN_{}", field.unraw())
 }
 
 fn pattern(p: &TokenStream, field: &Field) -> Option<TokenStream> {
     let (written, meant) = field.rules.regex.as_ref()?;
     let name = pattern_name(&field.ident);
-    Some(quote!(static #name: #p::Pattern = #p::Pattern::new(#written, #meant);))
+    Some(quote! {
+        #[allow(non_upper_case_globals)]
+        static #name: #p::Pattern = #p::Pattern::new(#written, #meant);
+    })
 }
 
 /// Takes the value from its source.
@@ -150,15 +164,15 @@ fn checks(private: &TokenStream, field: &Field) -> TokenStream {
     let value = quote_spanned!(place=> &self.#ident);
     let mut calls = Vec::new();
     if let Some(len) = &rules.len {
-        let min = size(&private_here, len.min.as_ref());
-        let max = size(&private_here, len.max.as_ref());
+        let size = |place, end: &Option<End>| size(&private_here, field, place, end.as_ref());
+        let (min, max) = (size(Place::LenMin, &len.min), size(Place::LenMax, &len.max));
         calls.push(quote_spanned! {place=>
             #p::length(#value, #min, #max, || (&&#p::Show(#value)).__tp_show())
         });
     }
     if let Some(Ends { min, max }) = &rules.range {
-        let min = bound(&private_here, min.as_ref());
-        let max = bound(&private_here, max.as_ref());
+        let bound = |place, end: &Option<End>| bound(&private_here, field, place, end.as_ref());
+        let (min, max) = (bound(Place::RangeMin, min), bound(Place::RangeMax, max));
         calls.push(quote_spanned!(place=> #p::range(#value, #min, #max)));
     }
     if rules.required {
@@ -217,24 +231,32 @@ fn unless(private: &TokenStream, field: &Field, call: &TokenStream) -> TokenStre
     }
 }
 
-fn size(private: &TokenStream, end: Option<&End>) -> TokenStream {
-    match end {
-        Some(end) => {
-            let number = end.number.literal();
-            quote!(#private::Some(#number))
-        }
-        None => quote!(#private::None),
-    }
-}
-
-fn bound(private: &TokenStream, end: Option<&End>) -> TokenStream {
+fn size(private: &TokenStream, field: &Field, place: Place, end: Option<&End>) -> TokenStream {
     let Some(end) = end else {
         return quote!(#private::None);
     };
     let p = quote!(#private::binder);
-    let (number, text) = (end.number.literal(), end.number.text());
-    let text = Literal::string(&text).to_token_stream();
-    let kind = format_ident!("{}", end.number.kind());
+    let size = consts::value(&p, field, place, end);
+    if end.excluded {
+        quote!(#private::Some(#p::below(#size)))
+    } else {
+        quote!(#private::Some(#size))
+    }
+}
+
+fn bound(private: &TokenStream, field: &Field, place: Place, end: Option<&End>) -> TokenStream {
+    let Some(end) = end else {
+        return quote!(#private::None);
+    };
+    let p = quote!(#private::binder);
+    let number = consts::value(&p, field, place, end);
+    let text = match &end.number {
+        Number::Const(_) => quote!(#private::None),
+        Number::Int(_) | Number::Float(..) => {
+            let text = Literal::string(&end.number.text());
+            quote!(#private::Some(#text))
+        }
+    };
     let make = format_ident!("{}", if end.excluded { "excluded" } else { "included" });
-    quote!(#private::Some(#p::Bound::#make(#p::Number::#kind(#number), #text)))
+    quote!(#private::Some(#p::Bound::#make(#number, #text)))
 }

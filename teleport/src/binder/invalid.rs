@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
+use crate::context::Received;
 use crate::rerror::{Rerror, code};
 
 /// Which parameter is wrong, and why.
@@ -71,11 +72,21 @@ impl Invalid {
         self.to_rerror_by(handler, default_error)
     }
 
-    pub(super) fn to_rerror_by(
+    /// The error that a message is answered with: as the type makes it, else as the peer does.
+    #[cold]
+    pub(super) fn told(
         &self,
-        handler: &str,
-        make: impl FnOnce(&str, &str, &str) -> Rerror,
+        message: &Received,
+        of_type: fn(&str, &str, &str) -> Option<Rerror>,
     ) -> Rerror {
+        let of_peer = message.session().peer().config().bind_error;
+        let of_peer = of_peer.unwrap_or(default_error);
+        self.to_rerror_by(message.path(), |handler, param, reason| {
+            of_type(handler, param, reason).unwrap_or_else(|| of_peer(handler, param, reason))
+        })
+    }
+
+    fn to_rerror_by(&self, handler: &str, make: impl FnOnce(&str, &str, &str) -> Rerror) -> Rerror {
         let made = make(handler, &self.param, &self.reason);
         if self.code.is_none() && self.message.is_none() {
             return made;

@@ -23,7 +23,7 @@ macro_rules! bind_each {
                 Ok(())
             }
 
-            fn error(handler: &str, param: &str, reason: &str) -> Rerror {
+            fn error(handler: &str, param: &str, reason: &str) -> Option<Rerror> {
                 $of::error(handler, param, reason)
             }
         }
@@ -73,7 +73,7 @@ impl<T: Bind> Bind for Option<T> {
         self.as_ref().map_or(Ok(()), T::check)
     }
 
-    fn error(handler: &str, param: &str, reason: &str) -> Rerror {
+    fn error(handler: &str, param: &str, reason: &str) -> Option<Rerror> {
         T::error(handler, param, reason)
     }
 }
@@ -91,7 +91,7 @@ macro_rules! bind_inner {
                 bind_inner!(self $place).check()
             }
 
-            fn error(handler: &str, param: &str, reason: &str) -> Rerror {
+            fn error(handler: &str, param: &str, reason: &str) -> Option<Rerror> {
                 T::error(handler, param, reason)
             }
         }

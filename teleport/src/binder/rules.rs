@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::ends::Bound;
 use super::pattern::Pattern;
 use super::shown::shorten;
 
@@ -87,58 +88,8 @@ pub trait MayBeMissing {
     fn is_missing(&self) -> bool;
 }
 
-/// One end of a range, with the text that it is written as.
-#[derive(Clone, Copy, Debug)]
-pub struct Bound {
-    number: Number,
-    text: &'static str,
-    excluded: bool,
-}
-
-impl Bound {
-    /// An end that belongs to the range.
-    #[must_use]
-    pub const fn included(number: Number, text: &'static str) -> Self {
-        Self {
-            number,
-            text,
-            excluded: false,
-        }
-    }
-
-    /// An end that does not.
-    #[must_use]
-    pub const fn excluded(number: Number, text: &'static str) -> Self {
-        Self {
-            number,
-            text,
-            excluded: true,
-        }
-    }
-}
-
 impl Number {
-    /// How it stands to the end of a range; `None` for what is no number.
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "an end is compared at the precision of the value"
-    )]
-    fn compare(self, end: Self) -> Option<Ordering> {
-        let double = match end {
-            Self::Int(end) => end as f64,
-            Self::Single(end) => f64::from(end),
-            Self::Double(end) => end,
-        };
-        match (self, end) {
-            (Self::Int(value), Self::Int(end)) => Some(value.cmp(&end)),
-            (Self::Int(value), _) => (value as f64).partial_cmp(&double),
-            (Self::Single(value), _) => value.partial_cmp(&(double as f32)),
-            (Self::Double(value), _) => value.partial_cmp(&double),
-        }
-    }
-
-    fn shown(self) -> String {
+    pub(super) fn shown(self) -> String {
         match self {
             Self::Int(value) => value.to_string(),
             Self::Single(value) => super::shown::float(value.into(), &value),
@@ -161,16 +112,20 @@ pub fn range<T: HasRange + ?Sized>(
                 Some(Ordering::Greater | Ordering::Equal)
             )
         {
-            return Err(format!("smaller than {}: {}", min.text, number.shown()));
+            return Err(format!("smaller than {}: {}", min.text(), number.shown()));
         }
         if let Some(max) = max {
             match number.compare(max.number) {
                 Some(Ordering::Less) => {}
                 Some(Ordering::Equal) if !max.excluded => {}
                 Some(Ordering::Equal) => {
-                    return Err(format!("not smaller than {}: {}", max.text, number.shown()));
+                    return Err(format!(
+                        "not smaller than {}: {}",
+                        max.text(),
+                        number.shown()
+                    ));
                 }
-                _ => return Err(format!("bigger than {}: {}", max.text, number.shown())),
+                _ => return Err(format!("bigger than {}: {}", max.text(), number.shown())),
             }
         }
         Ok(())

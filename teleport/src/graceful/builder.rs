@@ -127,6 +127,11 @@ impl GracefulBuilder {
 
     /// Begins to wait for signals and calls, in the background.
     ///
+    /// A service manager that waits to be told (`Type=notify`) is told that the program is ready now,
+    /// if a peer listens already; else when 100 ms have gone by since the last of the first listeners
+    /// was added. Say it by [`ready`](super::ready) if that is too early, or if nothing is listened
+    /// on.
+    ///
     /// # Errors
     ///
     /// [`Config`](crate::ErrorKind::Config) outside of a runtime,
@@ -156,6 +161,8 @@ impl GracefulBuilder {
             true => Signals::install()?,
             false => Signals::none(),
         };
+        // Looked at now: what is listened on from here on has a moment to be complete.
+        let is_listening = self.peers.iter().any(|peer| !peer.listeners().is_empty());
         let (orders, inbox) = mpsc::channel(ORDERS);
         let ending = Arc::new(watch::Sender::new(None));
         let graceful = Graceful {
@@ -163,7 +170,7 @@ impl GracefulBuilder {
             ending: ending.subscribe(),
         };
         runtime.spawn(async move {
-            let outcome = conductor::conduct(self, successor, signals, inbox).await;
+            let outcome = conductor::conduct(self, successor, signals, inbox, is_listening).await;
             ending.send_replace(Some(outcome));
         });
         Ok(graceful)

@@ -97,12 +97,9 @@ pub(super) async fn conduct(
     successor: Successor,
     signals: Signals,
     inbox: mpsc::Receiver<Order>,
+    is_listening: bool,
 ) -> Ending {
     let mut wishes = Wishes { signals, inbox };
-    let is_listening = builder
-        .peers
-        .iter()
-        .any(|peer| !peer.listeners().is_empty());
     inherit::runs(is_listening).await;
     let cause = reason(&mut wishes, &builder.peers, &successor).await;
     tracing::info!(%cause, "shutting down");

@@ -26,6 +26,9 @@ pub(super) const INHERIT: &str = "TELEPORT_INHERIT";
 /// How long the process that started this one may take to hand over what it has.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long no listener must be added until a program counts as ready that listens on its own.
+const QUIET: Duration = Duration::from_millis(100);
+
 /// More than any service manager passes; a larger number is a mistake.
 const MAX_PASSED: usize = 1024;
 
@@ -38,6 +41,10 @@ struct Estate {
     /// How many were taken, and by how many of them connections are taken already.
     claimed: usize,
     serving: usize,
+    /// How many listeners there were that nobody left.
+    own: usize,
+    /// The program waits for its end.
+    is_run: bool,
     /// The process that this one replaces.
     predecessor: Option<UnixStream>,
     is_ready: bool,
@@ -113,23 +120,42 @@ fn is_at(at: &SockAddr, place: &Place, addresses: &[SocketAddr]) -> bool {
     }
 }
 
-/// Connections are being taken from a listener that was claimed.
-pub(crate) fn serves() {
-    if let Some(estate) = ESTATE.get() {
-        let mut estate = lock(estate);
-        estate.serving += 1;
-        if estate.left.is_empty() && estate.serving == estate.claimed {
-            estate.say_ready();
+/// Connections are being taken from a listener, one that was claimed or one of this process's own.
+pub(crate) fn serves(was_claimed: bool) {
+    let Some(estate) = ESTATE.get() else { return };
+    let mut this = lock(estate);
+    this.serving += usize::from(was_claimed);
+    if !was_claimed {
+        this.own += 1;
+        if this.is_run && !this.is_ready && notify::is_wanted() {
+            tokio::spawn(ready_when_quiet(estate, this.own));
         }
+    } else if this.has_taken_all() {
+        this.say_ready();
     }
 }
 
-/// A program with all its peers is about to run. Without listeners to be taken it is ready.
+/// A program that was run before it listened is ready when it listens, and a moment has gone by
+/// without another listener.
+async fn ready_when_quiet(estate: &'static Mutex<Estate>, own: usize) {
+    tokio::time::sleep(QUIET).await;
+    let mut this = lock(estate);
+    if this.own == own && this.has_taken_all() {
+        this.say_ready();
+    }
+}
+
+/// A program with all its peers is about to run. Without listeners to be taken it is ready, if it
+/// was listening before.
 pub(super) async fn runs(is_listening: bool) {
-    let mut estate = lock(estate().await);
-    let nothing_to_take = estate.left.is_empty() && estate.serving == estate.claimed;
-    if nothing_to_take && (is_listening || estate.predecessor.is_some()) {
-        estate.say_ready();
+    let estate = estate().await;
+    let mut this = lock(estate);
+    this.is_run = true;
+    if this.has_taken_all() && (is_listening || this.predecessor.is_some()) {
+        this.say_ready();
+    } else if this.own > 0 && !this.is_ready && notify::is_wanted() {
+        // It listened on something meanwhile.
+        tokio::spawn(ready_when_quiet(estate, this.own));
     }
 }
 
@@ -142,6 +168,10 @@ pub(super) async fn ready() {
 }
 
 impl Estate {
+    fn has_taken_all(&self) -> bool {
+        self.left.is_empty() && self.serving == self.claimed
+    }
+
     fn say_ready(&mut self) {
         if std::mem::replace(&mut self.is_ready, true) {
             return;

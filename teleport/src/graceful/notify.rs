@@ -5,6 +5,11 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+/// Whether there is a service manager that waits to be told.
+pub(super) fn is_wanted() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some_and(|place| !place.is_empty())
+}
+
 /// Tells the service manager the state of this process. Without one nothing happens.
 pub(super) fn tell(state: &str) {
     let Some(place) = env::var_os("NOTIFY_SOCKET").filter(|place| !place.is_empty()) else {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -29,6 +30,13 @@ pub const NOT_RUN: &str = "X-Not-Run";
 /// The key under which an error reply says, as a decimal number of milliseconds, how long the caller
 /// had better wait before it tries again.
 pub const RETRY_AFTER_MS: &str = "X-Retry-After-Ms";
+
+/// How long somebody had better wait, if the metadata say so.
+pub(crate) fn retry_after(meta: &Meta) -> Option<Duration> {
+    let text = meta.get(RETRY_AFTER_MS)?;
+    text.parse().ok().map(Duration::from_millis)
+}
+
 /// The key under which a REPLY that belongs to no call gives notice of something.
 pub(crate) const NOTICE: &str = "X-Notice";
 /// The key of the sequence text of the call that a notice is about.

@@ -10,8 +10,8 @@ use crate::socket::{DialOptions, ListenOptions, SocketOptions};
 
 /// The settings of a peer, as plain data.
 ///
-/// The first eleven are the original's. Those whose work is not built yet are refused by
-/// [`PeerBuilder::build`](super::PeerBuilder::build) when they are set, never ignored.
+/// The first eleven are the original's. [`PeerBuilder::build`](super::PeerBuilder::build) refuses
+/// values that make no sense, and says what to write instead.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PeerConfig {
@@ -57,7 +57,7 @@ pub struct PeerConfig {
     /// longer one is gentler to a server that comes back, and finds it later.
     pub redial_interval: Duration,
     /// The bound of pauses that are jittered. Default: 30 s.
-    pub redial_longest_interval: Duration,
+    pub redial_max_interval: Duration,
     /// How the pauses are chosen. Default: [`Backoff::Jittered`]; [`Backoff::Fixed`] is as in the
     /// original.
     pub redial_backoff: Backoff,
@@ -109,6 +109,12 @@ pub struct PeerConfig {
     /// small message. Peers of this kind act on both whatever they have set here; others ignore
     /// them.
     pub propagate: bool,
+    /// Makes the errors of parameters that break a rule, from the path of the handler, the name of
+    /// the parameter and the reason, for all types without a function of their own. Default: error
+    /// 400 `Invalid Parameter`, as the original has it. See [`Bind`](crate::Bind).
+    #[cfg(feature = "binder")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
+    pub bind_error: Option<fn(handler: &str, param: &str, reason: &str) -> crate::Rerror>,
     /// How long a new connection may take before it is a session, encryption and plugins together;
     /// on the side that dials, each of the two. Default: 5 s.
     pub handshake_timeout: Duration,
@@ -153,7 +159,7 @@ impl Default for PeerConfig {
             limits: Limits::default(),
             socket: SocketOptions::default(),
             redial_interval: Duration::from_millis(100),
-            redial_longest_interval: Duration::from_secs(30),
+            redial_max_interval: Duration::from_secs(30),
             redial_backoff: Backoff::default(),
             redial_stable_after: Duration::from_secs(10),
             redial_max_waiting: 1024,
@@ -166,6 +172,8 @@ impl Default for PeerConfig {
             default_call_timeout: None,
             on_cancel: OnCancel::default(),
             propagate: false,
+            #[cfg(feature = "binder")]
+            bind_error: None,
             handshake_timeout: Duration::from_secs(5),
             handshake_message_limit: 16 * 1024,
             first_message_timeout: Duration::from_secs(30),

@@ -162,6 +162,7 @@ async fn agree_within(mut pre: PreSession, spent: Duration) -> Result<PreSession
         );
         let what = "the handshake took longer than";
         if let Err(error) = consent(&shared, run, what, spent).await {
+            let error = pre.refused(error);
             pre.shut().await;
             return Err(error);
         }
@@ -180,7 +181,7 @@ async fn consent(
     let done = tokio::select! {
         biased;
         done = tokio::time::timeout(limit.saturating_sub(spent), run) => done,
-        () = shared.is_over() => Ok(Err(Rerror::internal("the peer has shut down"))),
+        () = shared.over() => Ok(Err(Rerror::internal("the peer has shut down"))),
     };
     match done {
         Ok(agreed) => agreed.map_err(Error::refused),

@@ -6,6 +6,9 @@
 //! [`Error::retry_after`](crate::Error::retry_after); its session lives on. A push is never
 //! answered: one that is too much is dropped, and logged. A connection is told, and closed.
 //!
+//! Limits can be [changed](Overload::change_in_all) while they count, and what was counted can be
+//! [read](Overload::stats).
+//!
 //! On a peer the plugin counts every message, those without a route included; on a group or a
 //! handler it counts what is routed there. Clones count together.
 
@@ -15,10 +18,12 @@ mod sources;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use load::Limits;
 pub use load::Load;
 use meter::{Meter, Permit, Refusal, Seat};
 use sources::Sources;
@@ -58,6 +63,7 @@ use crate::{Error, ErrorKind, Meta, PeerConfig, PreSession, ReadCtx, Rerror, Ses
 #[derive(Clone)]
 pub struct Overload {
     name: String,
+    /// What was limited at first, which decides on the hooks.
     in_all: Load,
     per_source: Load,
     hint: Duration,
@@ -66,6 +72,8 @@ pub struct Overload {
 
 /// What clones count together.
 struct Shared {
+    in_all: Limits,
+    per_source: Limits,
     all: Arc<Meter>,
     sources: Sources,
     refused_sessions: AtomicU64,
@@ -123,6 +131,8 @@ impl Overload {
             per_source: Load::new(),
             hint: Duration::from_secs(1),
             shared: Arc::new(Shared {
+                in_all: Limits::default(),
+                per_source: Limits::default(),
                 all: Arc::new(Meter::default()),
                 sources: Sources::default(),
                 refused_sessions: AtomicU64::new(0),
@@ -143,6 +153,7 @@ impl Overload {
     /// Limits what comes from everybody together. Default: nothing.
     #[must_use]
     pub fn in_all(mut self, load: Load) -> Self {
+        self.shared.in_all.set(&load);
         self.in_all = load;
         self
     }
@@ -155,6 +166,7 @@ impl Overload {
     /// while all of these are busy, the others count together as one.
     #[must_use]
     pub fn per_source(mut self, load: Load) -> Self {
+        self.shared.per_source.set(&load);
         self.per_source = load;
         self
     }
@@ -165,6 +177,48 @@ impl Overload {
     pub fn retry_hint(mut self, hint: Duration) -> Self {
         self.hint = hint;
         self
+    }
+
+    /// Changes what [`in_all`](Self::in_all) set, for all clones and at once. What is over a new
+    /// limit already stays: nothing that was let in is thrown out. A rate begins anew, with its
+    /// whole burst.
+    ///
+    /// The hooks are those of the limits at first, so a limit of sessions can be changed or taken
+    /// away only where sessions were limited at first, and limits of messages only where one of
+    /// those was set. One that is as good as none is `usize::MAX`.
+    ///
+    /// # Errors
+    ///
+    /// A limit is 0, or there is no hook for it; nothing is changed then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::plugins::overload::{Load, Overload};
+    ///
+    /// let overload = Overload::new().in_all(Load::new().running(usize::MAX));
+    /// overload.change_in_all(&Load::new().running(100).per_second(1_000))?;
+    /// assert!(overload.change_in_all(&Load::new().sessions(5)).is_err());
+    /// # Ok::<(), teleport::Error>(())
+    /// ```
+    pub fn change_in_all(&self, load: &Load) -> Result<(), Error> {
+        self.check_change(load, "in all")?;
+        self.shared.in_all.set(load);
+        self.shared.all.forgive();
+        Ok(())
+    }
+
+    /// Changes what [`per_source`](Self::per_source) set; see
+    /// [`change_in_all`](Self::change_in_all).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn change_per_source(&self, load: &Load) -> Result<(), Error> {
+        self.check_change(load, "per source")?;
+        self.shared.per_source.set(load);
+        self.shared.sources.forgive();
+        Ok(())
     }
 
     /// What was counted so far, and what is there now.
@@ -188,7 +242,27 @@ impl Overload {
     }
 
     fn limits_sessions(&self) -> bool {
-        self.in_all.sessions.is_some() || self.per_source.sessions.is_some()
+        self.in_all.limits_sessions() || self.per_source.limits_sessions()
+    }
+
+    fn check_change(&self, load: &Load, whose: &str) -> Result<(), Error> {
+        let name = &self.name;
+        let text = if let Err(what) = load.check() {
+            format!("{name}: {what} {whose}")
+        } else if load.limits_sessions() && !self.limits_sessions() {
+            format!(
+                "{name}: sessions were not limited at first, so there is no hook for it; begin \
+                 with `sessions(usize::MAX)`"
+            )
+        } else if load.limits_messages() && !self.limits_messages() {
+            format!(
+                "{name}: calls were not limited at first, so there is no hook for it; begin with \
+                 `running(usize::MAX)`"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::Config, text))
     }
 
     /// Refuses limits that are none.
@@ -196,7 +270,7 @@ impl Overload {
         for (load, whose) in [(&self.in_all, "in all"), (&self.per_source, "per source")] {
             if let Err(what) = load.check() {
                 let text = format!("{}: {what} {whose}", self.name);
-                return Err(Error::other(ErrorKind::Config, text));
+                return Err(Error::new(ErrorKind::Config, text));
             }
         }
         if scope != Scope::Peer && self.limits_sessions() {
@@ -205,26 +279,37 @@ impl Overload {
                  plugin to the builder of the peer",
                 self.name
             );
-            return Err(Error::other(ErrorKind::Config, text));
+            return Err(Error::new(ErrorKind::Config, text));
         }
         Ok(())
     }
 
     /// The meters that count for what comes from an address, the narrow one first.
-    fn meters(&self, ip: Option<std::net::IpAddr>) -> [Option<(Arc<Meter>, &Load)>; 2] {
-        let source = ip.filter(|_| !self.per_source.is_empty());
-        let source = source.map(|ip| (self.shared.sources.get(ip), &self.per_source));
-        [source, Some((Arc::clone(&self.shared.all), &self.in_all))]
+    fn meters(
+        &self,
+        ip: Option<IpAddr>,
+        count: impl Fn(&Limits) -> bool,
+    ) -> impl Iterator<Item = (Arc<Meter>, &Limits)> {
+        let Shared {
+            in_all,
+            per_source,
+            all,
+            sources,
+            ..
+        } = &*self.shared;
+        let source = ip.filter(|_| count(per_source));
+        let source = source.map(|ip| (sources.get(ip), per_source));
+        source
+            .into_iter()
+            .chain(count(in_all).then(|| (Arc::clone(all), in_all)))
     }
 
     /// Takes a call or a push in, or says why not.
     fn admit(&self, ctx: &mut ReadCtx) -> Result<(), Rerror> {
-        let meters = self.meters(ctx.ip());
         let mut permit = Permit::default();
-        let admitted = meters
-            .into_iter()
-            .flatten()
-            .try_for_each(|(meter, load)| permit.take(meter, load));
+        let admitted = self
+            .meters(ctx.ip(), Limits::limit_messages)
+            .try_for_each(|(meter, limits)| permit.take(meter, limits));
         let refusal = match admitted {
             Ok(()) => {
                 if !permit.is_empty() {
@@ -259,8 +344,8 @@ impl Overload {
     fn seat(&self, session: &PreSession) -> Result<Seat, Rerror> {
         let ip = session.remote_address().ip();
         let mut seat = Seat::default();
-        for (meter, load) in self.meters(ip).into_iter().flatten() {
-            if !seat.take(meter, load) {
+        for (meter, limits) in self.meters(ip, Limits::limit_sessions) {
+            if !seat.take(meter, limits) {
                 return Err(Rerror::unavailable("too many sessions"));
             }
         }
@@ -272,8 +357,8 @@ impl fmt::Debug for Overload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Overload")
             .field("name", &self.name)
-            .field("in_all", &self.in_all)
-            .field("per_source", &self.per_source)
+            .field("in_all", &self.shared.in_all.load())
+            .field("per_source", &self.shared.per_source.load())
             .finish_non_exhaustive()
     }
 }
@@ -283,7 +368,8 @@ struct RetryAfter(Duration);
 
 /// Puts a time to wait into metadata: whole milliseconds, and never too few.
 fn set_hint(meta: &mut Meta, wait: Duration) {
-    let ms = wait.as_nanos().div_ceil(1_000_000);
+    // What more milliseconds than this would be, no reader can tell.
+    let ms = wait.as_nanos().div_ceil(1_000_000).min(u64::MAX.into());
     meta.set(RETRY_AFTER_MS, ms.to_string());
 }
 

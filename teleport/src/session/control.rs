@@ -52,6 +52,14 @@ pub(super) fn refusal(rerror: &Rerror, mut pairs: Meta) -> Message {
     message
 }
 
+/// What a message says, if it refuses the connection.
+pub(super) fn refusal_of(message: &Message) -> Option<Meta> {
+    let header = &message.header;
+    let is_notice = header.mtype == Mtype::REPLY && header.seq.as_bytes() == SEQ;
+    let is_refusal = is_notice && Rerror::from_meta(&header.meta).is_some();
+    is_refusal.then(|| header.meta.clone())
+}
+
 impl Inner {
     /// Whether the other end is told about deadlines, and calls that are given up.
     #[inline]
@@ -141,6 +149,7 @@ pub(super) fn take(inner: &Arc<Inner>, head: &Head<'_>, body: BodyRef<'_>) -> bo
                             if let Some(link) = &inner.link {
                                 link.note_refused();
                             }
+                            inner.set_refusal(pairs.clone());
                             inner.leave(&format!("refused by the other end: {rerror}"));
                         }
                         None => inner.leave("the other end is gone"),

@@ -22,7 +22,7 @@ use super::scratch;
 use super::unwritten::Link;
 use crate::codec::CodecError;
 use crate::error::{Error, ErrorKind};
-use crate::message::{Head, seq::COUNTERS};
+use crate::message::{Head, Meta, seq::COUNTERS};
 use crate::peer::{Peer, Shared};
 use crate::proto::{Body, Env, Pack, Proto, ProtoError};
 use crate::socket::{Address, WriteHalf};
@@ -87,6 +87,8 @@ pub(crate) struct Inner {
     pub(super) waker: AtomicWaker,
     done: Notify,
     reason: OnceLock<String>,
+    /// What the other end said when it refused the connection.
+    refusal: OnceLock<Box<Meta>>,
     /// The bytes that the task holds of messages not read to their end.
     pub(super) unread: AtomicUsize,
     /// Where the session's tasks run; its handles may be used elsewhere.
@@ -174,6 +176,7 @@ impl Inner {
             waker: AtomicWaker::new(),
             done: Notify::new(),
             reason: OnceLock::new(),
+            refusal: OnceLock::new(),
             unread: AtomicUsize::new(0),
             runtime: Handle::current(),
             swept: AtomicBool::new(false),
@@ -351,6 +354,16 @@ impl Inner {
     /// Notes why the session ends; the first to say so is right.
     pub(super) fn set_reason(&self, reason: impl Into<String>) {
         let _ = self.reason.set(reason.into());
+    }
+
+    /// Notes what the other end says, who refuses the connection.
+    pub(super) fn set_refusal(&self, meta: Meta) {
+        let _ = self.refusal.set(Box::new(meta));
+    }
+
+    /// What the other end said, if it refused the connection.
+    pub(super) fn refusal(&self) -> Option<&Meta> {
+        self.refusal.get().map(|meta| &**meta)
     }
 
     /// No new calls from now on; the task ends the session when all that runs is done.

@@ -26,6 +26,7 @@ use super::inner::Inner;
 use super::redial::{Forgiven, Pauses, Redial};
 use super::unwritten::{KeptPush, Link};
 use crate::error::{Error, ErrorKind};
+use crate::message::meta;
 use crate::peer::Shared;
 use crate::proto::Proto;
 use crate::socket::Connect;
@@ -463,6 +464,7 @@ impl Line {
             let Some((attempt, delay)) = self.next_attempt() else {
                 return self.give_up(failed.as_ref()).await;
             };
+            let delay = delay.max(self.asked_to_wait(failed.as_ref()));
             self.tell(|| SessionEventKind::Redialling { attempt, delay });
             let attempt = async {
                 tokio::time::sleep(delay).await;
@@ -483,10 +485,8 @@ impl Line {
                         return;
                     }
                     let why = inner.close_reason().unwrap_or_default();
-                    failed = Some(Error::new(
-                        ErrorKind::Dial,
-                        format!("the new connection was lost at once: {why}"),
-                    ));
+                    let error = format!("the new connection was lost at once: {why}");
+                    failed = Some(Error::new(ErrorKind::Dial, error).with_meta(inner.refusal()));
                 }
                 Err(error) => {
                     let target = self.connector.target();
@@ -498,6 +498,17 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// How long the other end wants to be left alone, within reason.
+    fn asked_to_wait(&self, failed: Option<&Error>) -> Duration {
+        let wait = match failed {
+            Some(error) => error.retry_after(),
+            None => self
+                .newest()
+                .and_then(|newest| meta::retry_after(newest.refusal()?)),
+        };
+        wait.unwrap_or_default().min(self.policy.max_interval)
     }
 
     fn next_attempt(&self) -> Option<(u32, Duration)> {

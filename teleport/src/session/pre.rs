@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::{Message, Meta, Mtype, Seq};
 use crate::peer::{Peer, Shared};
 use crate::proto::{Proto, ProtoError, Stranger};
-use crate::rerror::Rerror;
+use crate::rerror::{Rerror, code};
 use crate::socket::{Address, Socket, SocketError};
 use crate::swap::Swap;
 use crate::write_lock;
@@ -37,6 +37,8 @@ pub struct PreSession {
     session_age: Duration,
     /// Whether a message has come.
     heard: bool,
+    /// What the other end said when it refused the connection.
+    refusal: Option<Meta>,
     guard: Option<Arc<dyn Guard>>,
     line: Option<Arc<Line>>,
     /// What was given to it when this is not the session's first connection.
@@ -61,6 +63,7 @@ impl PreSession {
             context_age,
             session_age,
             heard: false,
+            refusal: None,
             guard: None,
             line: None,
             heritage: None,
@@ -197,7 +200,7 @@ impl PreSession {
     pub fn set_guard(&mut self, guard: Arc<dyn Guard>) -> Result<(), Error> {
         if self.guard.is_some() {
             let text = "two plugins want to guard one connection; use one of them";
-            return Err(Error::other(ErrorKind::Plugin, text.to_owned()));
+            return Err(Error::new(ErrorKind::Plugin, text.to_owned()));
         }
         self.guard = Some(guard);
         Ok(())
@@ -251,6 +254,7 @@ impl PreSession {
                     if let Some(guard) = &self.guard {
                         guard.open(&mut message).map_err(Error::refused)?;
                     }
+                    self.refusal = control::refusal_of(&message);
                     return Ok(message);
                 }
                 Ok(None) => return Err(self.closed()),
@@ -294,6 +298,16 @@ impl PreSession {
     /// As of [`send`](Self::send).
     pub async fn refuse(&mut self, rerror: &Rerror, meta: Meta) -> Result<(), Error> {
         self.send(control::refusal(rerror, meta)).await
+    }
+
+    /// The error of a handshake that failed: what a plugin says, with what the other end said.
+    pub(crate) fn refused(&self, error: Error) -> Error {
+        let Some(meta) = &self.refusal else {
+            return error;
+        };
+        let is_busy = error.rerror().map(Rerror::code) == Some(code::SERVICE_UNAVAILABLE);
+        let error = error.with_meta(Some(meta));
+        if is_busy { error.not_run() } else { error }
     }
 
     /// Tells one who came to the wrong port that it is.

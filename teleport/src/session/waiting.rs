@@ -92,7 +92,9 @@ impl Waiting {
             Ended::NotRun => {
                 let remote = &self.inner.remote;
                 let why = self.inner.close_reason().unwrap_or_default();
-                Error::closed(format!("{remote} did not run the call: {why}")).not_run()
+                Error::closed(format!("{remote} did not run the call: {why}"))
+                    .with_meta(self.inner.refusal())
+                    .not_run()
             }
             Ended::Cancelled => Error::new(ErrorKind::Cancelled, "the call was cancelled"),
             Ended::TimedOut => {

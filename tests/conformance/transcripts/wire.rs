@@ -53,6 +53,8 @@ pub(super) struct Wire {
     limit: Option<usize>,
     /// Bytes were said that our peer has no way to go on after.
     broken: bool,
+    /// A message was begun, and not ended.
+    unfinished: bool,
     ended: bool,
 }
 
@@ -71,6 +73,7 @@ impl Wire {
             unpack: options.proto.proto().split().1,
             limit: options.limit,
             broken: false,
+            unfinished: false,
             ended: false,
         }
     }
@@ -89,6 +92,8 @@ impl Wire {
     /// Says bytes that are no frame.
     pub(super) async fn say_broken(&mut self, bytes: &[u8]) {
         self.broken = true;
+        let first = Frame::first(&mut *self.unpack, bytes, false);
+        self.unfinished = matches!(first, Ok(None));
         self.say_bytes(bytes).await;
     }
 
@@ -110,6 +115,11 @@ impl Wire {
     /// Whether what was said last makes the other end close by itself.
     pub(super) fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// Whether what was said last is the beginning of a message, and no more.
+    pub(super) fn is_unfinished(&self) -> bool {
+        self.unfinished
     }
 
     /// A frame that has to come before the next is said.

@@ -8,7 +8,7 @@ use teleport::socket::{Connect, Connecting};
 use teleport::{Caller, Error, Peer, Session, codec::Codecs};
 use tokio::sync::Mutex;
 
-use super::{Options, builder};
+use super::{Notes, Options, add_routes, guarded};
 
 /// The name of the program on the wire.
 pub const PROGRAM: &str = "relay";
@@ -20,7 +20,9 @@ pub const PROGRAM: &str = "relay";
 /// The options do not fit together.
 pub fn relay(options: &Options, backend: impl Caller + 'static) -> Result<Peer, Error> {
     let forward = Forward::to(backend).program(PROGRAM);
-    builder(options)?.plugin(Proxy::new(forward)).build()
+    let peer = guarded(options)?.plugin(Proxy::new(forward)).build()?;
+    add_routes(&peer, options, &Notes::default())?;
+    Ok(peer)
 }
 
 /// A backend that is dialled when it is needed, so that the proxy can be there before it, and again

@@ -6,7 +6,7 @@ struct Arg {
     a: i64,
     #[param(range())]
     b: i64,
-    #[param(range(MIN..=MAX))]
+    #[param(range('a'..='z'))]
     c: i64,
     #[param(range(..))]
     d: i64,

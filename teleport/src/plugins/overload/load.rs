@@ -1,4 +1,6 @@
-//! What is too much.
+//! What is too much, and how that is changed while it counts.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// How much is taken at once; what is not set is not limited.
 ///
@@ -50,12 +52,12 @@ impl Load {
         self
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
+    pub(super) const fn limits_messages(&self) -> bool {
+        self.per_second.is_some() || self.running.is_some()
     }
 
-    pub(super) fn limits_messages(&self) -> bool {
-        self.per_second.is_some() || self.running.is_some()
+    pub(super) const fn limits_sessions(&self) -> bool {
+        self.sessions.is_some()
     }
 
     /// Says what is wrong with the limits.
@@ -76,5 +78,59 @@ impl Load {
             return Err("running is 0, which takes nothing; write at least 1, for what comes");
         }
         Ok(())
+    }
+}
+
+/// The limits that count now. Each is read and changed by itself, without a lock; 0 is none.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    sessions: AtomicUsize,
+    /// The calls per second in the upper half, the burst in the lower.
+    rate: AtomicU64,
+    running: AtomicUsize,
+}
+
+impl Limits {
+    pub(super) fn set(&self, load: &Load) {
+        let per_second = load.per_second.unwrap_or(0);
+        let burst = load.burst.unwrap_or(per_second);
+        let rate = u64::from(per_second) << 32 | u64::from(burst);
+        self.sessions
+            .store(load.sessions.unwrap_or(0), Ordering::Relaxed);
+        self.rate.store(rate, Ordering::Relaxed);
+        self.running
+            .store(load.running.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    pub(super) fn sessions(&self) -> Option<usize> {
+        Some(self.sessions.load(Ordering::Relaxed)).filter(|most| *most > 0)
+    }
+
+    pub(super) fn running(&self) -> Option<usize> {
+        Some(self.running.load(Ordering::Relaxed)).filter(|most| *most > 0)
+    }
+
+    /// The calls per second and the burst.
+    pub(super) fn rate(&self) -> Option<(u32, u32)> {
+        let rate = self.rate.load(Ordering::Relaxed);
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        Some((half(rate >> 32), half(rate))).filter(|(per_second, _)| *per_second > 0)
+    }
+
+    pub(super) fn load(&self) -> Load {
+        Load {
+            sessions: self.sessions(),
+            per_second: self.rate().map(|(per_second, _)| per_second),
+            burst: self.rate().map(|(_, burst)| burst),
+            running: self.running(),
+        }
+    }
+
+    pub(super) fn limit_sessions(&self) -> bool {
+        self.sessions().is_some()
+    }
+
+    pub(super) fn limit_messages(&self) -> bool {
+        self.rate().is_some() || self.running().is_some()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Load;
+use super::load::Limits;
 
 /// Counts for one source, or for all.
 #[derive(Debug, Default)]
@@ -40,6 +40,11 @@ impl Meter {
     /// Whether nothing would be forgotten with it.
     pub(super) fn is_idle(&self) -> bool {
         self.counts() == (0, 0) && self.due.load(Ordering::SeqCst) <= self.now()
+    }
+
+    /// Begins a rate anew: nothing is left to make up for.
+    pub(super) fn forgive(&self) {
+        self.due.store(0, Ordering::SeqCst);
     }
 
     /// Nanoseconds of the clock that never jumps, since somebody first asked.
@@ -80,17 +85,18 @@ fn count(counter: &AtomicUsize, most: usize) -> bool {
 pub(super) struct Permit(Vec<Arc<Meter>>);
 
 impl Permit {
-    pub(super) fn take(&mut self, meter: Arc<Meter>, load: &Load) -> Result<(), Refusal> {
-        if let Some(most) = load.running
+    pub(super) fn take(&mut self, meter: Arc<Meter>, limits: &Limits) -> Result<(), Refusal> {
+        let running = limits.running();
+        if let Some(most) = running
             && !count(&meter.running, most)
         {
             return Err(Refusal::Running);
         }
-        let passed = match load.per_second {
-            Some(calls) => meter.pass(calls, load.burst.unwrap_or(calls), meter.now()),
+        let passed = match limits.rate() {
+            Some((calls, burst)) => meter.pass(calls, burst, meter.now()),
             None => Ok(()),
         };
-        if load.running.is_some() {
+        if running.is_some() {
             self.0.push(meter);
         }
         passed
@@ -118,8 +124,8 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn take(&mut self, meter: Arc<Meter>, load: &Load) -> bool {
-        let Some(most) = load.sessions else {
+    pub(super) fn take(&mut self, meter: Arc<Meter>, limits: &Limits) -> bool {
+        let Some(most) = limits.sessions() else {
             return true;
         };
         let counted = count(&meter.sessions, most);
@@ -147,6 +153,7 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Load;
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
@@ -199,9 +206,46 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_is_changed_counts_at_once() {
+        let meter = Meter::default();
+        let start = 5 * SECOND;
+        // An hour's worth of a slow rate, all at once.
+        for _ in 0..3600 {
+            assert_eq!(meter.pass(1, 3600, start), Ok(()));
+        }
+        let second = Duration::from_secs(1);
+        assert_eq!(meter.pass(1, 3600, start), Err(Refusal::Rate(second)));
+        // With a faster one nothing of it is left to make up for.
+        meter.forgive();
+        assert_eq!(meter.pass(1000, 1, start), Ok(()));
+        let milli = Duration::from_millis(1);
+        assert_eq!(meter.pass(1000, 1, start), Err(Refusal::Rate(milli)));
+        assert_eq!(meter.pass(1000, 1, start + SECOND / 1000), Ok(()));
+    }
+
+    fn limits(load: &Load) -> Limits {
+        let limits = Limits::default();
+        limits.set(load);
+        assert_eq!(&limits.load(), load);
+        limits
+    }
+
+    #[test]
+    fn limits_are_kept_to_the_last_digit() {
+        for load in [
+            Load::new(),
+            Load::new().sessions(usize::MAX).running(usize::MAX),
+            Load::new().per_second(u32::MAX).burst(u32::MAX),
+            Load::new().per_second(1).burst(u32::MAX),
+        ] {
+            limits(&load);
+        }
+    }
+
+    #[test]
     fn what_is_counted_is_given_back_however_it_ends() {
         let meter = Arc::new(Meter::default());
-        let load = Load::new().running(2).sessions(1).per_second(1);
+        let load = limits(&Load::new().running(2).sessions(1).per_second(1).burst(1));
         let mut permit = Permit::default();
         assert_eq!(permit.take(Arc::clone(&meter), &load), Ok(()));
         // Refused by its rate, it does not stay counted as running.

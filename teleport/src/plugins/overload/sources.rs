@@ -54,6 +54,12 @@ impl Sources {
         Arc::clone(&self.meters.entry(source).or_default())
     }
 
+    /// Begins the rates of all anew.
+    pub(super) fn forgive(&self) {
+        self.crowd.forgive();
+        self.meters.iter().for_each(|meter| meter.forgive());
+    }
+
     pub(super) fn len(&self) -> usize {
         self.meters.len()
     }
@@ -80,6 +86,7 @@ impl Sources {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::super::Load;
+    use super::super::load::Limits;
     use super::super::meter::Permit;
     use super::*;
 
@@ -99,7 +106,8 @@ mod tests {
     #[test]
     fn a_flood_of_networks_takes_a_bounded_place() {
         let sources = Sources::default();
-        let load = Load::new().running(1).per_second(1);
+        let load = Limits::default();
+        load.set(&Load::new().running(1).per_second(1));
         let mut kept = Vec::new();
         for network in 0..MOST as u64 {
             let mut permit = Permit::default();
