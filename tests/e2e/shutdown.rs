@@ -333,7 +333,7 @@ async fn hooks_that_hang_are_cut_off_soon_after_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_that_hangs_is_soon_given_up_and_told_why() {
+async fn a_handshake_that_hangs_is_soon_given_up() {
     let hangs = Hangs {
         accept: true,
         disconnect: false,
@@ -349,13 +349,10 @@ async fn a_handshake_that_hangs_is_soon_given_up_and_told_why() {
         .unwrap();
     settle().await;
     let report = server.shutdown(LONG).await;
-    // A second more, for it to close its side when it is told.
+    // A second more, for it to close its side too.
     assert!(report.elapsed < Duration::from_millis(2100), "{report}");
     assert!(report.is_complete(), "{report}");
-    let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).await.unwrap();
-    let rest = String::from_utf8_lossy(&rest);
-    assert!(rest.contains("503"), "{rest}");
+    assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
 }
 
 #[tokio::test]
