@@ -24,6 +24,10 @@ mod args;
 #[path = "conformance_peer/line.rs"]
 mod line;
 
+/// How long the server waits for running handlers and slow readers when a signal ends it. Whoever
+/// sends one waits no longer than a second.
+const LAST_CALLS: Duration = Duration::from_millis(250);
+
 /// How long the client goes on listening for pushes after its last call.
 const LAST_PUSHES: Duration = Duration::from_millis(100);
 
@@ -78,6 +82,7 @@ async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     #[cfg(unix)]
     let graceful = teleport::graceful::Graceful::builder()
         .peer(&peer)
+        .deadline(LAST_CALLS)
         .start()?;
     let address = peer.listen_on(&args.listen).await?;
     print(&address.to_string());

@@ -11,6 +11,7 @@ mod plugins;
 mod pushes;
 mod random;
 mod sockets;
+mod transports;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,8 +74,12 @@ impl Scene {
     }
 
     async fn of(client: PeerBuilder, redial: Redial) -> Self {
+        Self::between(Peer::builder(), client, redial).await
+    }
+
+    async fn between(server: PeerBuilder, client: PeerBuilder, redial: Redial) -> Self {
         let (echo, (note, notes)) = (Echo::default(), unbounded_channel());
-        let server = Peer::builder().build().unwrap();
+        let server = server.build().unwrap();
         server.route_call(echo.clone()).unwrap();
         server.route_push(Note(note)).unwrap();
         let exchange = Exchange::new(&server);

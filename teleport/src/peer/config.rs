@@ -93,6 +93,10 @@ pub struct PeerConfig {
     /// 10 s.
     #[serde(deserialize_with = "time")]
     pub redial_stable_after: Duration,
+    /// How long one attempt to dial again may take to open a stream, where dialling has no limit of
+    /// its own by `default_dial_timeout` or [`Dial::timeout`](crate::peer::Dial::timeout). Default:
+    /// 10 s; zero: no limit, and an attempt that hangs is the last.
+    pub redial_attempt_timeout: Duration,
     /// How many calls and pushes of a session may wait for its next connection, with bodies of
     /// `queue_limit` bytes together; more are refused with
     /// [`ErrorKind::Busy`](crate::ErrorKind::Busy). Default: 1024.
@@ -196,6 +200,7 @@ impl Default for PeerConfig {
             redial_max_interval: Duration::from_secs(30),
             redial_backoff: Backoff::default(),
             redial_stable_after: Duration::from_secs(10),
+            redial_attempt_timeout: Duration::from_secs(10),
             redial_max_waiting: 1024,
             listen_address: None,
             local_port: None,

@@ -45,7 +45,8 @@ impl Ping {
         Self::new(rate, true)
     }
 
-    /// Sends heartbeats that are not answered.
+    /// Sends heartbeats that are not answered: they keep a connection alive for whoever counts them,
+    /// and tell this end nothing. To find dead ends, take [`by_call`](Self::by_call).
     #[must_use]
     pub fn by_push(rate: Duration) -> Self {
         Self::new(rate, false)
