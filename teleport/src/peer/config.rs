@@ -150,8 +150,8 @@ pub struct PeerConfig {
     #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
     #[serde(skip)]
     pub bind_error: Option<fn(handler: &str, param: &str, reason: &str) -> crate::Rerror>,
-    /// How long the encryption and the plugins may take with a new connection before it is a
-    /// session. Default: 5 s.
+    /// How long a new connection may take before it is a session, encryption and plugins together;
+    /// on the side that dials, each of the two. Default: 5 s.
     #[serde(deserialize_with = "time")]
     pub handshake_timeout: Duration,
     /// The largest message before a connection is a session, in bytes. Default: 16 KiB.
