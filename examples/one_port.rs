@@ -18,18 +18,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The first bytes of a connection tell which of the two it is.
     let both = AnyOf::new(RawProto).or(JsonProto);
-    let address = srv.listen_on_with("127.0.0.1:0", both).await?;
+    let address = srv.listen_on("127.0.0.1:0").proto(both).await?;
 
     let cli = Peer::builder().build()?;
     let by_raw = cli.dial(&address).await?;
-    let by_json = cli.dial_with(&address, JsonProto).await?;
+    let by_json = cli.dial(&address).proto(JsonProto).await?;
     for session in [by_raw, by_json] {
         let answer: String = session.call("/hello", ()).await?;
         println!("{answer}");
     }
 
     // Whoever speaks another protocol is told so in that.
-    let by_pb = cli.dial_with(&address, PbProto).await?;
+    let by_pb = cli.dial(&address).proto(PbProto).await?;
     let refused: Result<String, Error> = by_pb.call("/hello", ()).await;
     let error = refused.expect_err("the port does not speak pb");
     println!("{}", error.rerror().map_or("", |error| error.reason()));

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
     let srv = Peer::builder().proto(JsonProto).build()?;
     srv.route_call(Math)?;
     let json = srv.listen_on("127.0.0.1:0").await?;
-    let pb = srv.listen_on_with("127.0.0.1:0", PbProto).await?;
+    let pb = srv.listen_on("127.0.0.1:0").proto(PbProto).await?;
 
     let cli = Peer::builder().proto(JsonProto).build()?;
     let session = cli.dial(&json).await?;
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Error> {
     println!("client: {sum} by {}", session.proto().1);
 
     // The protocol carries the message, the codec is the body's: here json within protobuf.
-    let session = cli.dial_with(&pb, PbProto).await?;
+    let session = cli.dial(&pb).proto(PbProto).await?;
     let sum: i64 = session.call("/math/add", [4, 5, 6]).await?;
     println!("client: {sum} by {}", session.proto().1);
 

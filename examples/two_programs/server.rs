@@ -6,6 +6,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use teleport::graceful::Graceful;
 use teleport::{CallCtx, Peer, Rerror, controller};
 use tokio::sync::watch;
 
@@ -35,23 +36,44 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", srv.listen_on(&address).await?);
     // From here on each call and push writes a line to the log.
     tracing_subscriber::fmt().init();
+    tokio::spawn(tell_the_time(srv.clone()));
 
+    // Ctrl-C and SIGTERM end it, SIGUSR2 has a new process go on, and no call is lost.
+    let farewell = srv.clone();
+    let graceful = Graceful::builder()
+        .peer(&srv)
+        .before(|| async move { tell(&farewell, "the server closes").await })
+        .start()?;
+    tokio::spawn({
+        let graceful = graceful.clone();
+        async move {
+            if answers.wait_for(|n| *n >= calls).await.is_ok() {
+                graceful.shutdown();
+            }
+        }
+    });
+    println!("{}", graceful.ended().await?);
+    Ok(())
+}
+
+async fn tell(srv: &Peer, text: &str) {
+    let told = srv.sessions().broadcast("/push/status", text).await;
+    if let Err(error) = told {
+        tracing::warn!(%error, "the clients are not told");
+    }
+}
+
+async fn tell_the_time(srv: Peer) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
-        tokio::select! {
-            _ = second.tick() => {}
-            _ = answers.wait_for(|n| *n >= calls) => break,
-            _ = tokio::signal::ctrl_c() => break,
-        }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-        let text = format!("the server's time is {} s", now.as_secs());
-        srv.sessions().broadcast("/push/status", &text).await?;
+        second.tick().await;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let text = format!(
+            "the server's time is {} s",
+            now.unwrap_or_default().as_secs()
+        );
+        tell(&srv, &text).await;
     }
-    srv.sessions()
-        .broadcast("/push/status", "the server closes")
-        .await?;
-    srv.close().await;
-    Ok(())
 }
 
 /// The address to listen on, and after how many calls to end.

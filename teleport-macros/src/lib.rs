@@ -73,7 +73,8 @@ use crate::parse::Problems;
 /// ```
 ///
 /// A peer registers it with `route_call(Math)`. Handlers run at the same time, hence `&self`: state
-/// is kept in a `Mutex` or an atomic. Two methods of one path do not compile.
+/// is kept in a `Mutex` or an atomic. Two methods of one path do not compile, nor does a second
+/// block of one type: what is left out here goes into a plain `impl` beside it.
 ///
 /// # On a function
 ///

@@ -59,6 +59,15 @@ pub(crate) mod probe;
 #[cfg(feature = "protobuf")]
 mod protobuf;
 mod registry;
+#[cfg_attr(
+    not(feature = "full"),
+    allow(
+        unused_macros,
+        unused_imports,
+        reason = "parts serve codecs that are off"
+    )
+)]
+mod shapes;
 #[cfg(any(feature = "plain", feature = "form"))]
 mod text;
 #[cfg_attr(

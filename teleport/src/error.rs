@@ -74,7 +74,23 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
+    /// Makes an error: `kind` says how callers should take it, `text` is what it prints.
+    ///
+    /// Plugins and transports of your own report failures by it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::{Error, ErrorKind};
+    ///
+    /// fn read(path: &str) -> Result<String, Error> {
+    ///     std::fs::read_to_string(path)
+    ///         .map_err(|e| Error::new(ErrorKind::Config, format!("no key in {path}")).with_source(e))
+    /// }
+    ///
+    /// assert_eq!(read("/no/such/file").unwrap_err().kind(), ErrorKind::Config);
+    /// ```
+    pub fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
             text: text.into(),
@@ -85,10 +101,9 @@ impl Error {
         }))
     }
 
-    pub(crate) fn with_source(
-        mut self,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
+    /// Adds what it came from, which [`source`](std::error::Error::source) gives.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
@@ -151,12 +166,6 @@ impl Error {
     #[cold]
     pub(crate) fn decode(error: CodecError) -> Self {
         Self::new(ErrorKind::Decode, "the body of the reply cannot be decoded").with_source(error)
-    }
-
-    /// Makes an error for the code of an application or a plugin: `kind` says how callers should
-    /// take it, `text` is what [`fmt::Display`] prints.
-    pub fn other(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(kind, text)
     }
 
     /// The kind, to match on.

@@ -28,7 +28,7 @@
 //!
 //! | signal | what it does |
 //! |---|---|
-//! | `SIGINT`, `SIGTERM` | a shutdown; a second one cuts off at once what is left |
+//! | `SIGINT`, `SIGTERM` | a shutdown; a second one cuts off at once what is left, further ones change nothing |
 //! | `SIGUSR2` | a reboot; while one is under way, or a shutdown, it is ignored with a log line |
 //!
 //! # Reboot
@@ -67,8 +67,9 @@ use crate::peer::Peer;
 /// Says that this process is ready: listeners that were left to it and not taken are closed, and the
 /// process that it replaces, or the service manager, is told.
 ///
-/// Only a process that does not take all the listeners of its predecessor has to say so; one that
-/// does is ready with the last of them.
+/// Only a process that does not take all the listeners of its predecessor has to say so, or one that
+/// listens on nothing; one that takes them is ready with the last of them, and one that has listeners
+/// of its own when it has added them, whether a [`Graceful`] was started before or after.
 ///
 /// # Cancel safety
 ///

@@ -48,9 +48,19 @@
 //!
 //! # Features
 //!
-//! All of the default ones: `macros`, `json`, `protobuf`, `plain`, `form` (body codecs), `gzip`,
-//! `md5` (transfer filters). Heavier parts are asked for: `binder` (rules for arguments), `tls`
-//! (encrypted connections), `unixpacket` (that network). `full` is everything.
+//! | feature | what | default |
+//! |---|---|---|
+//! | `macros` | [`controller`], [`push_handler`], [`plugin`](macro@plugin) | yes |
+//! | `json`, `protobuf`, `plain`, `form` | body codecs | yes |
+//! | `gzip`, `md5` | transfer filters | yes |
+//! | `binder` | `#[derive(Bind)]`: rules for the arguments of handlers | no |
+//! | `graceful` | shutdown and reboot by signals; Unix | no |
+//! | `secure` | plugins that encrypt messages | no |
+//! | `tls` | encrypted connections, by rustls | no |
+//! | `unixpacket` | unix sockets that keep packets apart; Linux | no |
+//! | `full` | all of these | no |
+//!
+//! They only add: none changes what the rest does.
 //!
 //! # Cancel safety
 //!
@@ -71,6 +81,7 @@ mod error;
 #[cfg_attr(docsrs, doc(cfg(all(unix, feature = "graceful"))))]
 pub mod graceful;
 pub mod message;
+mod panics;
 pub mod peer;
 pub mod plugin;
 pub mod plugins;
@@ -86,6 +97,7 @@ pub mod xfer;
 #[path = "private.rs"]
 pub mod __private;
 use __private as private;
+use panics::{lock, panic_text, read_lock, write_lock};
 
 #[cfg(feature = "binder")]
 #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
@@ -115,34 +127,3 @@ pub use teleport_macros::Bind;
 #[cfg(feature = "macros")]
 #[cfg_attr(docsrs, doc(cfg(feature = "macros")))]
 pub use teleport_macros::{controller, plugin, push_handler, route};
-
-use std::any::Any;
-use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-/// Locks, also when somebody panicked meanwhile: what is behind these locks is whole at all times.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn read_lock<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn write_lock<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "a panic without a text".to_owned()
-    }
-}

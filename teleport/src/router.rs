@@ -1,10 +1,9 @@
 //! Routes: which handler takes which path, in groups, each with its plugins.
 
 use std::any::type_name;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use std::sync::Mutex;
 
 use crate::error::{Error, ErrorKind};
 use crate::lock;
@@ -20,12 +19,17 @@ mod table;
 mod unknown;
 
 pub use path::{join_path, to_uri_path};
-use registrar::{CallController, CallFunction, Planned, PushController, PushFunction, Registrar};
+use registrar::{
+    AnyHandler, CallController, CallFunction, Planned, PushController, PushFunction, Registrar,
+};
 use routed::RoutedFn;
 pub(crate) use table::{Entry, RunMode, Tables};
 pub use table::{HandlerInfo, RouteKind};
 pub use unknown::{ContextFn, UnknownCallHandler, UnknownPushHandler, ViaFunction};
 use unknown::{erase_unknown_call, erase_unknown_push};
+
+/// What stands for the path of a handler of whatever has no route.
+const ANY: &str = "/*";
 
 /// The routes of a peer. Reading never waits: a change makes new tables and swaps them in.
 #[derive(Debug, Default)]
@@ -101,12 +105,12 @@ impl Router {
             paths.push(info.path().to_owned());
             tables.aged |= info.age().is_some();
             match route.handler {
-                registrar::AnyHandler::Call(handler) => {
+                AnyHandler::Call(handler) => {
                     let entry =
                         Entry::new(info, route.mode, &group.group, &group.own, &hooks, handler);
                     tables.calls.insert(entry)?;
                 }
-                registrar::AnyHandler::Push(handler) => {
+                AnyHandler::Push(handler) => {
                     let entry =
                         Entry::new(info, route.mode, &group.group, &group.own, &hooks, handler);
                     tables.pushes.insert(entry)?;
@@ -328,9 +332,8 @@ impl SubRouter {
         H: UnknownCallHandler<M>,
     {
         let path = join_path(&[&self.prefix, path]);
-        let handler = erase_unknown_call(handler);
-        let planned = Planned::raw_call(path.clone(), type_name::<H>(), handler);
-        self.insert(vec![planned]).map(|_| path)
+        let handler = AnyHandler::Call(erase_unknown_call(handler));
+        self.insert_by_hand::<H>(RouteKind::Call, path, handler)
     }
 
     /// Registers a handler for the pushes of one path; see
@@ -344,9 +347,8 @@ impl SubRouter {
         H: UnknownPushHandler<M>,
     {
         let path = join_path(&[&self.prefix, path]);
-        let handler = erase_unknown_push(handler);
-        let planned = Planned::raw_push(path.clone(), type_name::<H>(), handler);
-        self.insert(vec![planned]).map(|_| path)
+        let handler = AnyHandler::Push(erase_unknown_push(handler));
+        self.insert_by_hand::<H>(RouteKind::Push, path, handler)
     }
 
     /// Registers the handler of calls that no route takes.
@@ -359,8 +361,9 @@ impl SubRouter {
     where
         H: UnknownCallHandler<M>,
     {
-        let planned = Planned::unknown_call(type_name::<H>(), erase_unknown_call(handler));
-        self.insert(vec![planned]).map(drop)
+        let handler = AnyHandler::Call(erase_unknown_call(handler));
+        self.insert_by_hand::<H>(RouteKind::UnknownCall, ANY.to_owned(), handler)
+            .map(drop)
     }
 
     /// Registers the handler of pushes that no route takes.
@@ -368,16 +371,29 @@ impl SubRouter {
     /// # Errors
     ///
     /// There is one already, or a plugin cannot stand here or refuses.
+    #[doc(alias = "fallback")]
     pub fn set_unknown_push<H, M>(&self, handler: H) -> Result<(), Error>
     where
         H: UnknownPushHandler<M>,
     {
-        let planned = Planned::unknown_push(type_name::<H>(), erase_unknown_push(handler));
-        self.insert(vec![planned]).map(drop)
+        let handler = AnyHandler::Push(erase_unknown_push(handler));
+        self.insert_by_hand::<H>(RouteKind::UnknownPush, ANY.to_owned(), handler)
+            .map(drop)
     }
 
     fn insert(&self, planned: Vec<Planned>) -> Result<Vec<String>, Error> {
         self.peer.router().insert(self, planned)
+    }
+
+    /// Inserts a handler under its own type's name, and returns the path.
+    fn insert_by_hand<H>(
+        &self,
+        kind: RouteKind,
+        path: String,
+        handler: AnyHandler,
+    ) -> Result<String, Error> {
+        let planned = Planned::by_hand(kind, path.clone(), type_name::<H>(), handler);
+        self.insert(vec![planned]).map(|_| path)
     }
 
     fn insert_one(&self, registrar: Registrar<'_>) -> Result<String, Error> {

@@ -26,6 +26,11 @@ pub use registry::Filters;
 
 use bytes::BytesMut;
 
+/// The id of the gzip filter, unless it is made with another: `g`.
+pub const GZIP: u8 = b'g';
+/// The id of the md5 filter, unless it is made with another: `m`.
+pub const MD5: u8 = b'm';
+
 /// A byte filter between a protocol and the wire.
 ///
 /// Both ends must give a filter the same id. A filter is shared by all connections of a peer.

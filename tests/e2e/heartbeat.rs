@@ -165,6 +165,22 @@ async fn an_end_that_does_not_answer_heartbeats_is_closed_after_twice_the_rate()
 }
 
 #[tokio::test(start_paused = true)]
+async fn heartbeats_by_push_that_nobody_answers_go_on_and_close_nothing() {
+    let (session, mut stream) = pinging(Ping::by_push(secs(3))).await;
+    for _ in 0..100 {
+        let frame = read_frame(&mut stream).await.unwrap().unwrap();
+        assert_eq!(
+            (frame.mtype, frame.uri.as_str()),
+            (PUSH, "/heartbeat?hb_=3")
+        );
+    }
+    assert!(session.health());
+    // An end that is known to be gone is another thing.
+    drop(stream);
+    session.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_is_an_answer_and_so_is_anything_that_comes() {
     // No route for heartbeats: 404 each time.
     let plain = Pair::of(

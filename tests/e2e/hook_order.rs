@@ -173,7 +173,7 @@ impl Plugin for Tracer {
 }
 
 fn local(rerror: Rerror) -> Error {
-    Error::other(ErrorKind::Plugin, rerror.to_string())
+    Error::new(ErrorKind::Plugin, rerror.to_string())
 }
 
 struct Work(Trace);

@@ -15,6 +15,7 @@ mod context_age;
 mod cost;
 mod deadlines;
 mod deaf_ends;
+mod documents;
 mod dropped_calls;
 mod encode_panics;
 mod floors;

@@ -115,7 +115,7 @@ async fn a_session_that_dials_again_waits_as_long_as_it_is_asked_to() {
     let exchange = Exchange::new(&server);
     let client = Peer::builder().build().unwrap();
     let dial = client.dial_by(exchange.connector());
-    let session = dial.redial(Redial::for_ever()).await.unwrap();
+    let session = dial.redial(Redial::forever()).await.unwrap();
     settle().await;
     exchange.cut();
     settle().await;

@@ -71,9 +71,13 @@ async fn each_listener_dial_and_stream_has_a_protocol_of_its_own() {
     let (server, client) = (server(), client());
     for proto in protos() {
         let address = server
-            .listen_on_with("127.0.0.1:0", Arc::clone(&proto))
+            .listen_on("127.0.0.1:0")
+            .proto(Arc::clone(&proto))
             .await;
-        let session = client.dial_with(address.unwrap(), Arc::clone(&proto)).await;
+        let session = client
+            .dial(address.unwrap())
+            .proto(Arc::clone(&proto))
+            .await;
         speaks(&session.unwrap(), &*proto).await;
 
         let (near, far) = tokio::io::duplex(1 << 20);
@@ -90,8 +94,8 @@ async fn each_listener_dial_and_stream_has_a_protocol_of_its_own() {
     }
     let port = Peer::builder().listen_port(0).build().unwrap();
     port.route_call(Test).unwrap();
-    let address = port.listen_with(PbProto).await.unwrap();
-    let session = client.dial_with(address, PbProto).await.unwrap();
+    let address = port.listen().proto(PbProto).await.unwrap();
+    let session = client.dial(address).proto(PbProto).await.unwrap();
     speaks(&session, &PbProto).await;
 }
 
@@ -108,12 +112,12 @@ async fn the_protocol_of_a_peer_is_for_all_that_does_not_say_another() {
 async fn one_port_speaks_to_each_in_its_own_protocol() {
     let (server, client) = (server(), client());
     let port = AnyOf::known().or(Lines);
-    let address = server.listen_on_with("127.0.0.1:0", port).await.unwrap();
+    let address = server.listen_on("127.0.0.1:0").proto(port).await.unwrap();
     for proto in protos() {
-        let session = client.dial_with(&address, Arc::clone(&proto)).await;
+        let session = client.dial(&address).proto(Arc::clone(&proto)).await;
         speaks(&session.unwrap(), &*proto).await;
     }
-    let session = client.dial_with(&address, Lines).await.unwrap();
+    let session = client.dial(&address).proto(Lines).await.unwrap();
     let echoed = call_bytes(&session, "/test/echo", "a line").await.unwrap();
     assert_eq!(echoed, "a line");
     let there: String = session.call("/test/proto", ()).await.unwrap();
@@ -238,7 +242,8 @@ async fn a_port_of_several_protocols_may_be_spoken_to_before_its_session_starts(
 
     let server = Peer::builder().plugin(Greet).build().unwrap();
     let address = server
-        .listen_on_with("127.0.0.1:0", AnyOf::known())
+        .listen_on("127.0.0.1:0")
+        .proto(AnyOf::known())
         .await
         .unwrap();
     for proto in protos() {

@@ -73,8 +73,12 @@ impl Scene {
     }
 
     async fn of(client: PeerBuilder, redial: Redial) -> Self {
+        Self::between(Peer::builder(), client, redial).await
+    }
+
+    async fn between(server: PeerBuilder, client: PeerBuilder, redial: Redial) -> Self {
         let (echo, (note, notes)) = (Echo::default(), unbounded_channel());
-        let server = Peer::builder().build().unwrap();
+        let server = server.build().unwrap();
         server.route_call(echo.clone()).unwrap();
         server.route_push(Note(note)).unwrap();
         let exchange = Exchange::new(&server);
@@ -177,7 +181,7 @@ async fn the_configuration_says_how_often_and_a_dial_may_say_otherwise() {
 
 #[tokio::test(start_paused = true)]
 async fn the_other_end_calls_on_the_new_connection() {
-    let scene = Scene::new(Redial::for_ever()).await;
+    let scene = Scene::new(Redial::forever()).await;
     #[controller]
     async fn there(arg: i64) -> i64 {
         arg * 2
@@ -193,7 +197,7 @@ async fn the_other_end_calls_on_the_new_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broadcast_reaches_a_session_once_and_does_not_wait_for_one_without_connection() {
-    let mut scene = Scene::new(Redial::for_ever()).await;
+    let mut scene = Scene::new(Redial::forever()).await;
     scene.exchange.cut();
     settle().await;
     let told = scene

@@ -5,6 +5,7 @@ mod handshakes;
 mod notices;
 mod properties;
 mod sessions;
+mod strangers;
 
 use std::sync::{Arc, Mutex};
 

@@ -91,7 +91,7 @@ async fn a_call_fails_with_an_error_that_names_both_protocols() {
     for ours in protos() {
         let port = Port::new(Arc::clone(&ours)).await;
         let client = Peer::builder().build().unwrap();
-        let right = client.dial_with(&port.address, Arc::clone(&ours)).await;
+        let right = client.dial(&port.address).proto(Arc::clone(&ours)).await;
         let right = right.unwrap();
         for theirs in protos() {
             if theirs.version() == ours.version() {
@@ -101,7 +101,7 @@ async fn a_call_fails_with_an_error_that_names_both_protocols() {
             // Small, and larger than what one read takes; with filters the whole frame has to come.
             for len in [3, 200_000] {
                 for xfer in [&b""[..], b"m", b"g"] {
-                    let session = client.dial_with(&port.address, Arc::clone(&theirs)).await;
+                    let session = client.dial(&port.address).proto(Arc::clone(&theirs)).await;
                     let session = session.unwrap();
                     let body = teleport::Raw(Bytes::from(vec![b'x'; len]));
                     let call = session.call::<teleport::Raw<Bytes>>("/echo/it", body);
@@ -119,7 +119,7 @@ async fn a_call_fails_with_an_error_that_names_both_protocols() {
                     assert!(port.logs.has(&["session is closed", &says]));
                 }
             }
-            let pushing = client.dial_with(&port.address, Arc::clone(&theirs)).await;
+            let pushing = client.dial(&port.address).proto(Arc::clone(&theirs)).await;
             let pushing = pushing.unwrap();
             pushing.push("/echo/it", 1).await.unwrap();
             pushing.closed().await;
@@ -134,7 +134,7 @@ async fn a_call_fails_with_an_error_that_names_both_protocols() {
 async fn a_port_of_several_protocols_names_them_all() {
     let port = Port::new(AnyOf::new(RawProto).or(PbProto)).await;
     let client = Peer::builder().build().unwrap();
-    let session = client.dial_with(&port.address, JsonProto).await.unwrap();
+    let session = client.dial(&port.address).proto(JsonProto).await.unwrap();
     let error = call_bytes(&session, "/echo/it", "x").await.unwrap_err();
     assert_eq!(
         error.rerror().unwrap().reason(),

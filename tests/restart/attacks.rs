@@ -14,7 +14,7 @@ async fn take(session: &Session, id: u64) -> Result<u32, teleport::Error> {
 
 async fn dial(address: &str) -> Session {
     let client = Peer::builder().build().unwrap();
-    let dial = client.dial(address).redial(Redial::for_ever());
+    let dial = client.dial(address).redial(Redial::forever());
     dial.await.unwrap()
 }
 

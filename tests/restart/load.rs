@@ -196,16 +196,14 @@ async fn no_call_is_lost(redial: Redial, restarts: usize, apart: Duration) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_dial_again_lose_no_call_however_often_the_server_restarts() {
     let short = Duration::from_millis(10);
-    let redial = Redial::for_ever()
-        .interval(short)
-        .longest_interval(short * 10);
+    let redial = Redial::forever().interval(short).max_interval(short * 10);
     no_call_is_lost(redial, restarts(10), Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_with_the_usual_pauses_lose_no_call() {
     let apart = Duration::from_millis(1500);
-    no_call_is_lost(Redial::for_ever(), restarts(3), apart).await;
+    no_call_is_lost(Redial::forever(), restarts(3), apart).await;
 }
 
 /// How many clients there are when a server restarts, each with a session of its own.
@@ -218,7 +216,7 @@ async fn a_crowd_comes_back_and_loses_no_call() {
     let client = Peer::builder().build().unwrap();
     let mut sessions = Vec::new();
     for _ in 0..CROWD {
-        let session = client.dial(&address).redial(Redial::for_ever()).await;
+        let session = client.dial(&address).redial(Redial::forever()).await;
         sessions.push(session.unwrap());
     }
     signal(pid, Signal::USR2);

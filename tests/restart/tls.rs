@@ -68,7 +68,7 @@ async fn sessions_over_tls_lose_no_call_and_see_the_certificate_of_the_new_proce
     let seen = Arc::new(Seen::default());
     let mut sessions = Vec::new();
     for _ in 0..8 {
-        let dial = client.dial(&address).redial(Redial::for_ever());
+        let dial = client.dial(&address).redial(Redial::forever());
         sessions.push(dial.await.unwrap());
     }
     let watched = sessions[0].clone();

@@ -2,12 +2,18 @@
 //!
 //! Each function takes any bytes, and panics only when the library breaks a promise.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use teleport::{
-    message::{Frame, Meta, Uri},
+    Peer,
+    codec::Codecs,
+    message::{Frame, Message, Meta, Uri},
+    plugins::secure::{self, Key, Legacy, SECURE, Sealed},
     proto::{Body, Env, JsonProto, Limits, PbProto, Proto, ProtoErrorKind, RawProto, Unpack},
     xfer::{Gzip, Md5, XferFilter},
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The largest frame, and the most that a filter may make.
 const LIMIT: usize = 1 << 16;
@@ -25,6 +31,9 @@ pub const TARGETS: &[Target] = &[
     ("frame_sequence", frame_sequence),
     ("meta_parse", meta_parse),
     ("uri_parse", uri_parse),
+    ("secure_open", secure_open),
+    ("sealed_parts", sealed_parts),
+    ("sealed_handshake", sealed_handshake),
 ];
 
 fn env() -> Env {
@@ -199,4 +208,83 @@ pub fn uri_parse(data: &[u8]) {
     let mut changed = uri;
     changed.add_query("k", "v");
     let _ = changed.query("k");
+}
+
+/// A frame that says that it is encrypted decrypts or not; what was decrypted can be encrypted, and
+/// decrypted again as the same. The whole as a ciphertext too.
+pub fn secure_open(data: &[u8]) {
+    let secure = Legacy::new(100_001, "cipherkey1234567").expect("a key");
+    if let Ok(plain) = secure.decrypt(data) {
+        assert_eq!(secure.encrypt(&plain).as_bytes(), data.to_ascii_lowercase());
+    }
+    let mut unpack = RawProto.split().1;
+    let Ok(Some((frame, _))) = unpack.unpack(&env(), data, true) else {
+        return;
+    };
+    let head = &frame.head;
+    let mut message = Message::new(head.mtype, head.uri, frame.body.to_vec())
+        .with_body_codec(head.body_codec)
+        .with_meta(SECURE, "true");
+    let codecs = Codecs::default();
+    if secure.decrypt_message(&codecs, &mut message).is_err() {
+        return;
+    }
+    let plain = message.clone();
+    if secure.encrypt_message(&codecs, &mut message).is_err() {
+        return;
+    }
+    secure
+        .decrypt_message(&codecs, &mut message)
+        .expect("own message");
+    assert_eq!(message.body, plain.body);
+    assert_eq!(message.header.uri.raw_query(), plain.header.uri.raw_query());
+}
+
+/// What is in a seal is read whole or not at all.
+pub fn sealed_parts(data: &[u8]) {
+    let Some([query, meta, body]) = secure::__parts(data) else {
+        return;
+    };
+    let length = |part: &[u8]| u32::try_from(part.len()).expect("short").to_be_bytes();
+    let again = [&length(&query), &query[..], &length(&meta), &meta, &body].concat();
+    assert_eq!(again, data);
+    let _ = Meta::from_encoded(meta).iter().count();
+}
+
+/// Whoever does not have the key gets no session, whichever side dials. The first byte says which,
+/// the others are all that it ever says.
+pub fn sealed_handshake(data: &[u8]) {
+    let Some((&side, said)) = data.split_first() else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let key = Key::new("k1", [7; 32]).expect("a key");
+        let peer = Peer::builder().plugin(Sealed::new(key)).build();
+        let peer = peer.expect("a peer");
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let (mut hears, mut says) = tokio::io::split(far);
+        let stranger = async move {
+            let _ = says.write_all(said).await;
+            let _ = says.shutdown().await;
+        };
+        let mut heard = Vec::new();
+        let hearing = hears.read_to_end(&mut heard);
+        let session = async {
+            match side % 2 {
+                0 => peer.serve_conn(near).await,
+                _ => peer.dial_conn(near).await,
+            }
+        };
+        let all = async { tokio::join!(session, stranger, hearing) };
+        let all = tokio::time::timeout(Duration::from_secs(60), all);
+        let (session, (), _) = all.await.expect("an end");
+        assert!(session.is_err());
+        // A refusal, or a half of the handshake.
+        assert!(heard.len() < 4096, "{}", heard.len());
+    });
 }

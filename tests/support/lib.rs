@@ -31,6 +31,26 @@ struct NetworksDoctests;
 #[doc = include_str!("../../docs/tls.md")]
 struct TlsDoctests;
 
+/// What the page on codecs shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/codecs.md")]
+struct CodecsDoctests;
+
+/// What the page on transfer filters shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/filters.md")]
+struct FiltersDoctests;
+
+/// What the page on logs shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/logs.md")]
+struct LogsDoctests;
+
+/// What the page on handlers shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/routes.md")]
+struct RoutesDoctests;
+
 /// What the page on rules for arguments shows.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/binder.md")]

@@ -5,7 +5,7 @@ mod consts;
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Ident, parse_quote};
+use syn::{Ident, Path, parse_quote};
 
 use self::consts::Place;
 use super::{moved, private, shown_at};
@@ -43,17 +43,7 @@ pub(crate) fn bind(bind: &Bind) -> TokenStream {
     } else {
         quote!(__tp_source)
     };
-    let error = bind.error.as_ref().map(|path| {
-        quote! {
-            fn error(
-                __tp_handler: &#private::str,
-                __tp_param: &#private::str,
-                __tp_reason: &#private::str,
-            ) -> #private::Option<#private::Rerror> {
-                #private::Some(#path(__tp_handler, __tp_param, __tp_reason))
-            }
-        }
-    });
+    let error = bind.error.as_ref().map(|path| error(&private, path));
     let shows = fields.iter().any(|field| field.rules.len.is_some());
     let shows = shows.then(|| quote!(use #p::PickShow as _;));
     let generics = bounded(bind, &p);
@@ -86,6 +76,19 @@ pub(crate) fn bind(bind: &Bind) -> TokenStream {
                 #error
             }
         };
+    }
+}
+
+/// The method that makes the error, by the function that the struct names.
+fn error(private: &TokenStream, path: &Path) -> TokenStream {
+    quote! {
+        fn error(
+            __tp_handler: &#private::str,
+            __tp_param: &#private::str,
+            __tp_reason: &#private::str,
+        ) -> #private::Option<#private::Rerror> {
+            #private::Some(#path(__tp_handler, __tp_param, __tp_reason))
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
+use syn::{Ident, Path};
 
 use super::handler::handler;
 use super::{Names, moved, private, row, shown_at};
 use crate::item;
-use crate::model::{Block, row_names};
+use crate::model::{Block, Kind, Route, row_names};
 
 /// The block as it is written, and its routes beside it.
 pub(crate) fn block(block: &Block) -> TokenStream {
@@ -22,11 +23,7 @@ pub(crate) fn block(block: &Block) -> TokenStream {
         return item::block(item);
     };
     let private = private(krate);
-    let Names {
-        controller,
-        register,
-        ..
-    } = Names::new(*kind, &private);
+    let Names { controller, .. } = Names::new(*kind, &private);
     let rows: Vec<_> = row_names(routes)
         .into_iter()
         .map(|name| format_ident!("{name}"))
@@ -43,20 +40,10 @@ pub(crate) fn block(block: &Block) -> TokenStream {
         let cfgs = &route.cfgs;
         quote!(#(#cfgs)* #row_name)
     });
-    let this = quote!(__tp_this);
-    let registered = routes.iter().zip(&rows).map(|(route, row_name)| {
-        let cfgs = &route.cfgs;
-        let ident = &route.ident;
-        let callee = moved(shown_at(ident.span()), quote!(Self::#ident));
-        let handler = handler(*kind, krate, route, &callee, Some(&this));
-        quote! {
-            #(#cfgs)*
-            __tp_r.#register(&#row_name, {
-                let #this = #private::Clone::clone(&self);
-                #handler
-            });
-        }
-    });
+    let registered = routes
+        .iter()
+        .zip(&rows)
+        .map(|(route, row_name)| registered(*kind, krate, route, row_name));
     let (generics, _, where_clause) = item.generics.split_for_impl();
     let self_ty = &item.self_ty;
     let cfgs = item.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
@@ -79,5 +66,23 @@ pub(crate) fn block(block: &Block) -> TokenStream {
                 }
             }
         };
+    }
+}
+
+/// The statement that registers a route.
+fn registered(kind: Kind, krate: &Path, route: &Route, row_name: &Ident) -> TokenStream {
+    let private = private(krate);
+    let Names { register, .. } = Names::new(kind, &private);
+    let this = quote!(__tp_this);
+    let cfgs = &route.cfgs;
+    let ident = &route.ident;
+    let callee = moved(shown_at(ident.span()), quote!(Self::#ident));
+    let handler = handler(kind, krate, route, &callee, Some(&this));
+    quote! {
+        #(#cfgs)*
+        __tp_r.#register(&#row_name, {
+            let #this = #private::Clone::clone(&self);
+            #handler
+        });
     }
 }

@@ -285,21 +285,14 @@ impl Field {
             Some(rename) => rename.value(),
             None => key.clone().unwrap_or_else(|| own_name.clone()),
         };
-        if let Some((source, _)) = &source {
-            let can_lack = of_struct.may_be_missing
-                || serde.may_be_missing
-                || rules::inner_of(&field.ty, "Option").is_some()
-                || field.attrs.iter().any(|attr| attr.path().is_ident("prost"));
-            if !can_lack {
-                problems.at(
-                    &ident,
-                    format!(
-                        "`{ident}` comes from the {}, so a body without it must be read too; add \
-                         `#[serde(default)]`, or `#[serde(skip)]` if the body must not set it",
-                        source.called()
-                    ),
-                );
-            }
+        let may_be_missing = of_struct.may_be_missing
+            || serde.may_be_missing
+            || rules::inner_of(&field.ty, "Option").is_some()
+            || field.attrs.iter().any(|attr| attr.path().is_ident("prost"));
+        if let Some((source, _)) = &source
+            && !may_be_missing
+        {
+            problems.at(&ident, wanted_in_the_body(&ident, *source));
         }
         let (code, message) = error(&args, problems);
         if let Some(flag) = args
@@ -328,13 +321,21 @@ impl Field {
         })
     }
 
-    /// The type as it is written.
+    /// Where the value comes from, as `PARAMS` tells it.
     pub(crate) fn source_text(&self) -> String {
         match &self.source {
             None => "body".to_owned(),
             Some((source, key)) => format!("{} {key}", source.name()),
         }
     }
+}
+
+fn wanted_in_the_body(ident: &Ident, source: Source) -> String {
+    format!(
+        "`{ident}` comes from the {}, so a body without it must be read too; add \
+         `#[serde(default)]`, or `#[serde(skip)]` if the body must not set it",
+        source.called()
+    )
 }
 
 /// `error(code = .., message = "..")`.

@@ -3,7 +3,7 @@
 use heck::ToUpperCamelCase as _;
 use proc_macro2::TokenStream;
 use quote::format_ident;
-use syn::{FnArg, Ident, ItemFn};
+use syn::{FnArg, Ident, ItemFn, Signature};
 
 use super::block::add_route_doc;
 use super::route::RouteArgs;
@@ -49,29 +49,7 @@ impl Function {
                 format!("a function is a route only when it is registered; remove #[{attribute}] instead"),
             );
         }
-        let receiver = item.sig.inputs.first().and_then(|input| match input {
-            FnArg::Receiver(receiver) => Some(receiver),
-            FnArg::Typed(_) => None,
-        });
-        if let Some(receiver) = receiver {
-            problems.at(
-                receiver,
-                format!(
-                    "a method becomes a route with its block; write #[{attribute}] on the `impl`"
-                ),
-            );
-        }
-        if let Some(constness) = &item.sig.constness {
-            problems.at(
-                constness,
-                "a handler runs when a message comes; write `async fn`",
-            );
-        } else if item.sig.asyncness.is_none() {
-            problems.at(
-                item.sig.fn_token,
-                "a function that is a route is awaited by its callers too; write `async fn`",
-            );
-        }
+        check_form(attribute, &item.sig, problems);
         let handler = Handler::check(kind, &item.sig, problems);
         let route = handler
             .filter(|_| problems.count() == before)
@@ -99,5 +77,26 @@ impl Function {
             marker,
             route,
         }
+    }
+}
+
+/// Checks that it is a free function, and one that is awaited.
+fn check_form(attribute: &str, sig: &Signature, problems: &mut Problems) {
+    if let Some(FnArg::Receiver(receiver)) = sig.inputs.first() {
+        problems.at(
+            receiver,
+            format!("a method becomes a route with its block; write #[{attribute}] on the `impl`"),
+        );
+    }
+    if let Some(constness) = &sig.constness {
+        problems.at(
+            constness,
+            "a handler runs when a message comes; write `async fn`",
+        );
+    } else if sig.asyncness.is_none() {
+        problems.at(
+            sig.fn_token,
+            "a function that is a route is awaited by its callers too; write `async fn`",
+        );
     }
 }

@@ -3,10 +3,13 @@
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 use serde::de::{self, DeserializeOwned, Visitor};
-use serde::ser::{self, Impossible};
+use serde::ser;
 
 use super::fail::Fail;
 use super::number::{put_display, put_i64, put_plain_float, put_u64};
+use super::shapes::{
+    read_units_and_wrapped, refuse_to_read, refuse_to_write, write_widened, write_wrapped,
+};
 use super::{Codec, CodecError, PLAIN, text};
 
 const WHY: &str = "only strings, bytes, bools and numbers have a plain text";
@@ -58,55 +61,22 @@ struct Writer<'a> {
     dst: &'a mut BytesMut,
 }
 
-type No = Impossible<(), Fail>;
-
-macro_rules! numbers {
-    ($($method:ident($ty:ty) $put:ident)*) => {
-        $(fn $method(self, value: $ty) -> Result<(), Fail> {
-            $put(self.dst, value.into());
-            Ok(())
-        })*
-    };
-}
-
-macro_rules! refuse {
-    ($($method:ident($($ty:ty),*) -> $ok:ty;)*) => {
-        $(fn $method(self, $(_: $ty),*) -> Result<$ok, Fail> {
-            Err(Fail::unsupported(WHY))
-        })*
-    };
-}
-
 impl ser::Serializer for Writer<'_> {
     type Ok = ();
     type Error = Fail;
-    type SerializeSeq = No;
-    type SerializeTuple = No;
-    type SerializeTupleStruct = No;
-    type SerializeTupleVariant = No;
-    type SerializeMap = No;
-    type SerializeStruct = No;
-    type SerializeStructVariant = No;
 
-    numbers! {
-        serialize_i8(i8) put_i64
-        serialize_i16(i16) put_i64
-        serialize_i32(i32) put_i64
-        serialize_i64(i64) put_i64
-        serialize_u8(u8) put_u64
-        serialize_u16(u16) put_u64
-        serialize_u32(u32) put_u64
-        serialize_u64(u64) put_u64
+    write_widened!();
+    write_wrapped!();
+    refuse_to_write! { Fail::unsupported(WHY) => lists maps structs full_variants }
+
+    fn serialize_i64(self, value: i64) -> Result<(), Fail> {
+        put_i64(self.dst, value);
+        Ok(())
     }
 
-    refuse! {
-        serialize_seq(Option<usize>) -> No;
-        serialize_tuple(usize) -> No;
-        serialize_tuple_struct(&'static str, usize) -> No;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
-        serialize_map(Option<usize>) -> No;
-        serialize_struct(&'static str, usize) -> No;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
+    fn serialize_u64(self, value: u64) -> Result<(), Fail> {
+        put_u64(self.dst, value);
+        Ok(())
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), Fail> {
@@ -153,10 +123,6 @@ impl ser::Serializer for Writer<'_> {
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
     fn serialize_unit(self) -> Result<(), Fail> {
         Ok(())
     }
@@ -172,24 +138,6 @@ impl ser::Serializer for Writer<'_> {
         variant: &'static str,
     ) -> Result<(), Fail> {
         self.serialize_str(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), Fail> {
-        Err(Fail::unsupported(WHY))
     }
 
     fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<(), Fail> {
@@ -210,14 +158,6 @@ macro_rules! read_numbers {
     };
 }
 
-macro_rules! refuse_read {
-    ($($method:ident($($ty:ty),*))*) => {
-        $(fn $method<V: Visitor<'de>>(self, $(_: $ty,)* _: V) -> Result<V::Value, Fail> {
-            Err(Fail::unsupported(WHY))
-        })*
-    };
-}
-
 impl<'de> de::Deserializer<'de> for Reader<'_> {
     type Error = Fail;
 
@@ -234,14 +174,8 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
         deserialize_u128 visit_u128 false
     }
 
-    refuse_read! {
-        deserialize_any()
-        deserialize_seq()
-        deserialize_map()
-        deserialize_tuple(usize)
-        deserialize_tuple_struct(&'static str, usize)
-        deserialize_struct(&'static str, &'static [&'static str])
-    }
+    refuse_to_read! { Fail::unsupported(WHY) => anything lists maps structs }
+    read_units_and_wrapped!();
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
         visitor.visit_bool(text::boolean(self.src)?)
@@ -283,26 +217,6 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        visitor.visit_newtype_struct(self)
-    }
-
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -310,10 +224,6 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
         visitor: V,
     ) -> Result<V::Value, Fail> {
         visitor.visit_enum(text::Variant(self.src))
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
     }
 }
 

@@ -18,7 +18,8 @@ use crate::rerror::Rerror;
 ///
 /// The caller of a handler whose time is over is answered with error 408 at that moment, whatever
 /// is chosen here. A handler that goes on counts as running until it ends, and its result is
-/// dropped with a log line. See [`PeerConfig::on_cancel`](crate::PeerConfig::on_cancel).
+/// dropped with a log line. At the deadline of a [shutdown](crate::Peer::shutdown) handlers that wait
+/// are dropped, but for those that [`Finish`](Self::Finish). See [`PeerConfig::on_cancel`](crate::PeerConfig::on_cancel).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnCancel {
@@ -30,7 +31,7 @@ pub enum OnCancel {
     #[default]
     Notify,
     /// It goes on and is told nothing; its calls are not bound by its time, and callers that give
-    /// up are ignored.
+    /// up are ignored. A shutdown does not drop it, but waits no longer than for others.
     Finish,
 }
 

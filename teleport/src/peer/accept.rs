@@ -4,15 +4,88 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, connect};
+use super::listen::announce;
+use super::{Peer, Shared, connect};
 use crate::error::Error;
 use crate::plugin::Hooks;
 use crate::proto::Proto;
+use crate::session::Session;
 #[cfg(feature = "tls")]
 use crate::socket::tls::TlsServer;
 use crate::socket::{Listener, Stream};
+
+impl Peer {
+    /// Takes the connections of a listener until the peer is closed.
+    ///
+    /// # Errors
+    ///
+    /// A plugin refused the address, or the peer is closed.
+    pub async fn serve_listener<L: Listener>(&self, listener: L) -> Result<(), Error> {
+        self.serve_listener_with(listener, Arc::clone(&self.0.proto))
+            .await
+    }
+
+    /// [`serve_listener`](Self::serve_listener) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`serve_listener`](Self::serve_listener).
+    pub async fn serve_listener_with<L: Listener>(
+        &self,
+        listener: L,
+        proto: impl Proto,
+    ) -> Result<(), Error> {
+        if self.0.is_closing() {
+            return Err(Error::closed("the peer is closed"));
+        }
+        announce(&self.0, &listener.local_address())?;
+        let how = How {
+            proto: Arc::new(proto),
+            #[cfg(feature = "tls")]
+            tls: self.0.tls_server.clone(),
+        };
+        let stop = self.0.closing.child_token();
+        serve(Arc::clone(&self.0), listener, how, stop).await;
+        Ok(())
+    }
+
+    /// Makes a session of any stream, as if it had been accepted. It is taken as it is: not
+    /// encrypted by the peer's settings.
+    ///
+    /// # Errors
+    ///
+    /// What a plugin refused the connection with, or the peer is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the stream.
+    pub async fn serve_conn<S>(&self, stream: S) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        connect::accepted(&self.0, Stream::new(stream), &self.0.proto).await
+    }
+
+    /// [`serve_conn`](Self::serve_conn) for another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`serve_conn`](Self::serve_conn).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`serve_conn`](Self::serve_conn).
+    pub async fn serve_conn_with<S>(&self, stream: S, proto: impl Proto) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let proto: Arc<dyn Proto> = Arc::new(proto);
+        connect::accepted(&self.0, Stream::new(stream), &proto).await
+    }
+}
 
 /// How long to wait after a connection could not be taken; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -138,7 +211,7 @@ async fn encrypt_and_accept(shared: &Arc<Shared>, stream: Stream, how: &How) -> 
 async fn gone(shared: &Shared) {
     shared.closing.cancelled().await;
     if shared.is_draining() {
-        shared.is_over().await;
+        shared.over().await;
     }
 }
 

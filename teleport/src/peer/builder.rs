@@ -8,7 +8,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listen::Listeners;
+use super::listening::Listeners;
+use super::shutdown::Shutdown;
 use super::{CallDefaults, Peer, PeerConfig, Shared};
 use crate::codec::{Codec, Codecs};
 use crate::context::OnCancel;
@@ -99,7 +100,7 @@ impl PeerBuilder {
         /// Sets what the pauses before dialling again are made of.
         redial_interval: Duration = redial_interval;
         /// Sets the longest pause before dialling again.
-        redial_longest_interval: Duration = redial_longest_interval;
+        redial_max_interval: Duration = redial_max_interval;
         /// Sets how the pauses before dialling again are chosen.
         redial_backoff: Backoff = redial_backoff;
         /// Sets how long a connection must have lasted for the pauses to start again.
@@ -253,23 +254,30 @@ impl PeerBuilder {
         }
     }
 
+    /// Lets the plugins change the configuration and their own set.
+    fn run_pre_new_peer(&mut self) -> Result<(), Error> {
+        let mut changed = self.plugins.clone();
+        for plugin in self.plugins.iter() {
+            if plugin.hooks().contains(Hooks::PRE_NEW_PEER) {
+                plugin.pre_new_peer(&mut self.config, &mut changed)?;
+            }
+        }
+        self.plugins = changed;
+        Ok(())
+    }
+
     /// Builds the peer.
     ///
     /// # Errors
     ///
-    /// A setting is wrong or not built yet, the error saying what to write instead; a codec, filter
-    /// or plugin is there twice; or a plugin refuses.
+    /// [`Config`](crate::ErrorKind::Config) when a setting is wrong, or a codec or filter is there
+    /// twice; the error says what to write instead. [`Plugin`](crate::ErrorKind::Plugin) when a
+    /// plugin is there twice. What a plugin refuses to build the peer with.
     pub fn build(mut self) -> Result<Peer, Error> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let mut hooked = self.plugins.clone();
-        for plugin in self.plugins.iter() {
-            if plugin.hooks().contains(Hooks::PRE_NEW_PEER) {
-                plugin.pre_new_peer(&mut self.config, &mut hooked)?;
-            }
-        }
-        self.plugins = hooked;
+        self.run_pre_new_peer()?;
         let network = check(&self.config)?;
         let name = &self.config.default_body_codec;
         let Some(codec) = self.codecs.id_of(name) else {
@@ -283,12 +291,7 @@ impl PeerBuilder {
             codecs: self.codecs,
             filters: self.filters,
         };
-        let mut handshake_env = env.clone();
-        let limit = &mut handshake_env.limits.message;
-        *limit = match *limit {
-            0 => self.config.handshake_message_limit,
-            limit => limit.min(self.config.handshake_message_limit),
-        };
+        let handshake_env = narrowed(&env, self.config.handshake_message_limit);
         let handshakes = self.config.max_handshakes.min(Semaphore::MAX_PERMITS);
         let defaults = CallDefaults {
             codec,
@@ -312,7 +315,7 @@ impl PeerBuilder {
             sweeper: Sweeper::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
-            shutdown: super::Shutdown::default(),
+            shutdown: Shutdown::default(),
             events: Events::default(),
             defaults,
         }));
@@ -325,7 +328,18 @@ impl PeerBuilder {
     }
 }
 
-/// Refuses settings that are wrong, and those whose work is not built yet.
+/// What holds for messages before a connection is a session.
+fn narrowed(env: &Env, handshake_message_limit: usize) -> Env {
+    let mut env = env.clone();
+    let limit = &mut env.limits.message;
+    *limit = match *limit {
+        0 => handshake_message_limit,
+        limit => limit.min(handshake_message_limit),
+    };
+    env
+}
+
+/// Refuses settings that are wrong, and networks that this build has not.
 fn check(config: &PeerConfig) -> Result<Network, Error> {
     let network: Network = config
         .network

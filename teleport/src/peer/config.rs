@@ -10,8 +10,8 @@ use crate::socket::{DialOptions, ListenOptions, SocketOptions};
 
 /// The settings of a peer, as plain data.
 ///
-/// The first eleven are the original's. Those whose work is not built yet are refused by
-/// [`PeerBuilder::build`](super::PeerBuilder::build) when they are set, never ignored.
+/// The first eleven are the original's. [`PeerBuilder::build`](super::PeerBuilder::build) refuses
+/// values that make no sense, and says what to write instead.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PeerConfig {
@@ -57,7 +57,7 @@ pub struct PeerConfig {
     /// longer one is gentler to a server that comes back, and finds it later.
     pub redial_interval: Duration,
     /// The bound of pauses that are jittered. Default: 30 s.
-    pub redial_longest_interval: Duration,
+    pub redial_max_interval: Duration,
     /// How the pauses are chosen. Default: [`Backoff::Jittered`]; [`Backoff::Fixed`] is as in the
     /// original.
     pub redial_backoff: Backoff,
@@ -159,7 +159,7 @@ impl Default for PeerConfig {
             limits: Limits::default(),
             socket: SocketOptions::default(),
             redial_interval: Duration::from_millis(100),
-            redial_longest_interval: Duration::from_secs(30),
+            redial_max_interval: Duration::from_secs(30),
             redial_backoff: Backoff::default(),
             redial_stable_after: Duration::from_secs(10),
             redial_max_waiting: 1024,

@@ -173,7 +173,7 @@ async fn consent(
     let done = tokio::select! {
         biased;
         done = tokio::time::timeout(limit, run) => done,
-        () = shared.is_over() => Ok(Err(Rerror::internal("the peer has shut down"))),
+        () = shared.over() => Ok(Err(Rerror::internal("the peer has shut down"))),
     };
     match done {
         Ok(agreed) => agreed.map_err(Error::refused),

@@ -6,6 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use super::{Peer, connect};
 use crate::error::Error;
 use crate::proto::Proto;
@@ -13,7 +15,82 @@ use crate::router::handler::BoxFuture;
 use crate::session::{Redial, Session};
 #[cfg(feature = "tls")]
 use crate::socket::tls::TlsClient;
-use crate::socket::{self, Connect, Connecting, DialOptions, Place, Stream};
+use crate::socket::{self, Connect, Connecting, DialOptions, Place, Stream, ToAddress};
+
+impl Peer {
+    /// Dials another peer: `host:port`, `[::1]:port`, `:port` for this machine, a path when the
+    /// network is one of unix sockets, an address with the network in front such as
+    /// `unix:/run/app.sock`, or an address that is known. Await what this returns, or say more about
+    /// it first; see [`Dial`].
+    #[doc(alias = "connect")]
+    pub fn dial(&self, address: impl ToAddress) -> Dial<'_> {
+        Dial::to(self, address.to_address().into_owned())
+    }
+
+    /// Dials by a transport of your own, which can be dialled again when the connection broke.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use teleport::Peer;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), teleport::Error> {
+    /// let server = Peer::builder().build()?;
+    /// let client = Peer::builder().build()?;
+    /// let there = server.clone();
+    /// let session = client
+    ///     .dial_by(move || {
+    ///         let there = there.clone();
+    ///         async move {
+    ///             let (near, far) = tokio::io::duplex(1024);
+    ///             there.serve_conn(far).await.map_err(std::io::Error::other)?;
+    ///             Ok(near)
+    ///         }
+    ///     })
+    ///     .await?;
+    /// assert!(session.health());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dial_by(&self, connector: impl Connect) -> Dial<'_> {
+        Dial::by(self, Arc::new(connector))
+    }
+
+    /// Makes a session of any stream, as if it had been dialled. It is taken as it is: not
+    /// encrypted by the peer's settings.
+    ///
+    /// # Errors
+    ///
+    /// What a plugin refused the connection with, or the peer is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the stream.
+    pub async fn dial_conn<S>(&self, stream: S) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        connect::dialled(&self.0, Stream::new(stream), &self.0.proto).await
+    }
+
+    /// [`dial_conn`](Self::dial_conn) by another protocol than the peer's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`dial_conn`](Self::dial_conn).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`dial_conn`](Self::dial_conn).
+    pub async fn dial_conn_with<S>(&self, stream: S, proto: impl Proto) -> Result<Session, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let proto: Arc<dyn Proto> = Arc::new(proto);
+        connect::dialled(&self.0, Stream::new(stream), &proto).await
+    }
+}
 
 /// A dialling that has not begun yet: what can be said about it, in a chain, and then awaited for
 /// the session.
@@ -110,7 +187,7 @@ impl<'a> Dial<'a> {
     /// use teleport::session::Redial;
     ///
     /// # async fn run(peer: teleport::Peer) -> Result<(), teleport::Error> {
-    /// let session = peer.dial("127.0.0.1:9090").redial(Redial::for_ever()).await?;
+    /// let session = peer.dial("127.0.0.1:9090").redial(Redial::forever()).await?;
     /// # Ok(())
     /// # }
     /// ```

@@ -4,22 +4,84 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
-use super::Shared;
 use super::accept::{self, How};
+use super::listening::Entry;
+use super::{Peer, Shared};
 use crate::error::{Error, ErrorKind};
-use crate::lock;
 use crate::plugin::Hooks;
 use crate::proto::Proto;
 #[cfg(feature = "tls")]
 use crate::socket::tls::TlsServer;
-use crate::socket::{Address, BoundListener, Family, HostPort, ListenOptions, Network, Place};
+use crate::socket::{
+    Address, BoundListener, Family, HostPort, ListenOptions, Network, Place, ToAddress,
+};
 
-/// An address to be listened on; await it for the bound address. Made by
-/// [`Peer::listen_on`](super::Peer::listen_on) and [`Peer::listen_from`](super::Peer::listen_from).
+impl Peer {
+    /// Listens on the configured `listen_address`, or `local_ip` and `listen_port`, and returns the
+    /// bound address. Connections are taken in the background until the peer is closed.
+    ///
+    /// Await what this returns, or say more about the address first; see [`Listen`].
+    ///
+    /// # Errors
+    ///
+    /// Of what is awaited: [`Config`](crate::ErrorKind::Config) without a `listen_address` and a
+    /// `listen_port`, [`Listen`](crate::ErrorKind::Listen) if the address cannot be listened on, or
+    /// what a plugin refused it with.
+    pub fn listen(&self) -> Listen<'_> {
+        Listen::new(&self.0, Source::Configured)
+    }
+
+    /// Listens on an address, and returns the bound address: `host:port`, `[::1]:port`, `:port` for
+    /// all interfaces, a path when the network is one of unix sockets, or with the network in front
+    /// such as `unix:/run/app.sock`. A peer may listen on several.
+    ///
+    /// Await what this returns, or say more about the address first; see [`Listen`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub fn listen_on(&self, address: impl ToAddress) -> Listen<'_> {
+        Listen::new(&self.0, Source::Address(address.to_address().into_owned()))
+    }
+
+    /// Goes on with a socket that listens already, such as one inherited from another process, and
+    /// returns its address. Connections are taken in the background until the peer is closed.
+    ///
+    /// Await what this returns, or say more about the address first; see [`Listen`].
+    ///
+    /// # Errors
+    ///
+    /// What a plugin refused the address with, or the peer is closed.
+    pub fn listen_from(&self, listener: BoundListener) -> Listen<'_> {
+        Listen::new(&self.0, Source::Bound(listener))
+    }
+
+    /// [`listen`](Self::listen)s, and returns when the peer is [`close`](Self::close)d, or was
+    /// [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub async fn listen_and_serve(&self) -> Result<(), Error> {
+        let address = self.listen().await?;
+        tracing::info!(%address, "listening");
+        self.closed().await;
+        Ok(())
+    }
+}
+
+/// An address to be listened on: what can be said about it, in a chain, and then awaited for the
+/// bound address. Made by [`Peer::listen`], [`Peer::listen_on`] and [`Peer::listen_from`].
+///
+/// # Errors
+///
+/// Of what it is awaited to: those of [`Peer::listen`].
+///
+/// # Cancel safety
+///
+/// Dropping the future before it is ready gives the address up again.
 ///
 /// # Examples
 ///
@@ -60,18 +122,6 @@ impl<'a> Listen<'a> {
                 tls: shared.tls_server.clone(),
             },
         }
-    }
-
-    pub(super) fn configured(shared: &'a Arc<Shared>) -> Self {
-        Self::new(shared, Source::Configured)
-    }
-
-    pub(super) fn on(shared: &'a Arc<Shared>, address: String) -> Self {
-        Self::new(shared, Source::Address(address))
-    }
-
-    pub(super) fn from(shared: &'a Arc<Shared>, listener: BoundListener) -> Self {
-        Self::new(shared, Source::Bound(listener))
     }
 
     /// Speaks another protocol than the peer's own.
@@ -247,103 +297,4 @@ pub(super) fn announce(shared: &Shared, address: &Address) -> Result<(), Error> 
         plugin.post_listen(address)?;
     }
     Ok(())
-}
-
-/// The addresses that a peer listens on.
-#[derive(Default)]
-pub(super) struct Listeners(Mutex<Vec<Entry>>);
-
-struct Entry {
-    asked: String,
-    address: Address,
-    listener: Weak<BoundListener>,
-    stop: CancellationToken,
-    #[cfg(feature = "tls")]
-    encrypted: bool,
-}
-
-impl Listeners {
-    fn add(&self, entry: Entry) {
-        let mut entries = lock(&self.0);
-        entries.retain(|entry| entry.listener.strong_count() > 0);
-        entries.push(entry);
-    }
-
-    pub(super) fn all(&self) -> Vec<Listening> {
-        let entries = lock(&self.0);
-        let of = |entry: &Entry| {
-            Some(Listening {
-                asked: entry.asked.clone(),
-                address: entry.address.clone(),
-                listener: entry.listener.upgrade()?,
-                stop: entry.stop.clone(),
-                #[cfg(feature = "tls")]
-                encrypted: entry.encrypted,
-            })
-        };
-        entries.iter().filter_map(of).collect()
-    }
-}
-
-/// An address that a peer listens on.
-///
-/// While it is held the socket stays open, also when the peer takes no connections any more: drop
-/// it soon.
-#[derive(Clone, Debug)]
-pub struct Listening {
-    asked: String,
-    address: Address,
-    listener: Arc<BoundListener>,
-    stop: CancellationToken,
-    #[cfg(feature = "tls")]
-    encrypted: bool,
-}
-
-impl Listening {
-    /// The address that was asked for, where `listen_on` was given one: with port 0, if that was in
-    /// it.
-    #[must_use]
-    pub fn asked(&self) -> &str {
-        &self.asked
-    }
-
-    /// The bound address.
-    #[must_use]
-    pub const fn address(&self) -> &Address {
-        &self.address
-    }
-
-    /// Whether its connections are encrypted.
-    #[cfg(feature = "tls")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
-    #[must_use]
-    pub const fn is_encrypted(&self) -> bool {
-        self.encrypted
-    }
-
-    /// Takes no more connections here. Sessions go on. The address is free when this and its clones
-    /// are dropped too.
-    pub fn stop(&self) {
-        self.stop.cancel();
-    }
-
-    /// Leaves the file of a unix socket where it is when this peer is done with it: another process
-    /// goes on with the socket.
-    pub fn keep_file(&self) {
-        self.listener.keep_file();
-    }
-
-    /// Whether the file of a unix socket is removed with the listener.
-    #[cfg(all(unix, feature = "graceful"))]
-    pub(crate) fn owns_file(&self) -> bool {
-        self.listener.owns_file()
-    }
-}
-
-#[cfg(unix)]
-impl std::os::fd::AsFd for Listening {
-    /// The listening socket, to hand it to another process.
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.listener.as_fd()
-    }
 }

@@ -73,7 +73,7 @@ impl Shutdown {
         &self.tally
     }
 
-    pub(super) async fn is_over(&self) {
+    pub(super) async fn over(&self) {
         self.over.cancelled().await;
     }
 

@@ -11,7 +11,7 @@
 //! | who | finds out that the other end is gone | and closes |
 //! |---|---|---|
 //! | `Ping` by call | by a heartbeat that is not answered, though nothing else came either | twice the rate after that heartbeat |
-//! | `Ping` by push | not at all, unless the operating system does | |
+//! | `Ping` by push | not at all by itself; the operating system does, minutes later, because nobody takes the bytes | when it does |
 //! | `Pong` | by twice the rate without a CALL or PUSH, once it knows a rate | two to three rates after the last one |
 //!
 //! Neither has a hook that messages run through: they cost a message nothing. One timer looks

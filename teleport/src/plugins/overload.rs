@@ -262,7 +262,7 @@ impl Overload {
         } else {
             return Ok(());
         };
-        Err(Error::other(ErrorKind::Config, text))
+        Err(Error::new(ErrorKind::Config, text))
     }
 
     /// Refuses limits that are none.
@@ -270,7 +270,7 @@ impl Overload {
         for (load, whose) in [(&self.in_all, "in all"), (&self.per_source, "per source")] {
             if let Err(what) = load.check() {
                 let text = format!("{}: {what} {whose}", self.name);
-                return Err(Error::other(ErrorKind::Config, text));
+                return Err(Error::new(ErrorKind::Config, text));
             }
         }
         if scope != Scope::Peer && self.limits_sessions() {
@@ -279,7 +279,7 @@ impl Overload {
                  plugin to the builder of the peer",
                 self.name
             );
-            return Err(Error::other(ErrorKind::Config, text));
+            return Err(Error::new(ErrorKind::Config, text));
         }
         Ok(())
     }

@@ -20,4 +20,6 @@ mod sealed;
 pub use crate::message::meta::{ACCEPT_SECURE, SECURE};
 pub use ext::SecureExt;
 pub use legacy::Legacy;
+#[doc(hidden)]
+pub use sealed::__parts;
 pub use sealed::{Key, Sealed};

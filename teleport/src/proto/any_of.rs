@@ -39,7 +39,7 @@ const SHOWN: usize = 16;
 ///
 /// let client = Peer::builder().build()?;
 /// let by_raw = client.dial(&address).await?;
-/// let by_json = client.dial_with(&address, JsonProto).await?;
+/// let by_json = client.dial(&address).proto(JsonProto).await?;
 /// for session in [by_raw, by_json] {
 ///     let answer: String = session.call("/anything", ()).await?;
 ///     assert_eq!(answer, "hello");

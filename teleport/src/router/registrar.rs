@@ -1,6 +1,5 @@
 //! What macro output registers through.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,40 +110,12 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// A route for calls whose bodies the handler takes as they come.
-    pub(crate) fn raw_call(path: String, name: &str, handler: Arc<dyn CallHandler>) -> Self {
+    /// A route that no macro wrote.
+    pub(crate) fn by_hand(kind: RouteKind, path: String, name: &str, handler: AnyHandler) -> Self {
         Self {
-            info: HandlerInfo::new(RouteKind::Call, path, name.to_owned()),
+            info: HandlerInfo::new(kind, path, name.to_owned()),
             mode: RunMode::Inline,
-            handler: AnyHandler::Call(handler),
-            row: None,
-        }
-    }
-
-    /// A route for pushes whose bodies the handler takes as they come.
-    pub(crate) fn raw_push(path: String, name: &str, handler: Arc<dyn PushHandler>) -> Self {
-        Self {
-            info: HandlerInfo::new(RouteKind::Push, path, name.to_owned()),
-            mode: RunMode::Inline,
-            handler: AnyHandler::Push(handler),
-            row: None,
-        }
-    }
-
-    pub(crate) fn unknown_call(name: &str, handler: Arc<dyn CallHandler>) -> Self {
-        Self {
-            info: HandlerInfo::new(RouteKind::UnknownCall, "/*".to_owned(), name.to_owned()),
-            mode: RunMode::Inline,
-            handler: AnyHandler::Call(handler),
-            row: None,
-        }
-    }
-
-    pub(crate) fn unknown_push(name: &str, handler: Arc<dyn PushHandler>) -> Self {
-        Self {
-            info: HandlerInfo::new(RouteKind::UnknownPush, "/*".to_owned(), name.to_owned()),
-            mode: RunMode::Inline,
-            handler: AnyHandler::Push(handler),
+            handler,
             row: None,
         }
     }
@@ -155,7 +126,6 @@ pub struct Registrar<'a> {
     type_name: &'static str,
     prefix: &'a str,
     planned: Vec<Planned>,
-    borrow: PhantomData<&'a ()>,
 }
 
 impl<'a> Registrar<'a> {
@@ -164,7 +134,6 @@ impl<'a> Registrar<'a> {
             type_name,
             prefix,
             planned: Vec::new(),
-            borrow: PhantomData,
         }
     }
 

@@ -508,7 +508,7 @@ impl Line {
                 .newest()
                 .and_then(|newest| meta::retry_after(newest.refusal()?)),
         };
-        wait.unwrap_or_default().min(self.policy.longest_interval)
+        wait.unwrap_or_default().min(self.policy.max_interval)
     }
 
     fn next_attempt(&self) -> Option<(u32, Duration)> {

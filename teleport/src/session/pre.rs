@@ -200,7 +200,7 @@ impl PreSession {
     pub fn set_guard(&mut self, guard: Arc<dyn Guard>) -> Result<(), Error> {
         if self.guard.is_some() {
             let text = "two plugins want to guard one connection; use one of them";
-            return Err(Error::other(ErrorKind::Plugin, text.to_owned()));
+            return Err(Error::new(ErrorKind::Plugin, text.to_owned()));
         }
         self.guard = Some(guard);
         Ok(())

@@ -29,7 +29,7 @@ pub enum Backoff {
 /// use std::time::Duration;
 /// use teleport::session::{Backoff, Redial};
 ///
-/// let patient = Redial::for_ever().longest_interval(Duration::from_secs(5));
+/// let patient = Redial::forever().max_interval(Duration::from_secs(5));
 /// let as_in_the_original = Redial::times(3).backoff(Backoff::Fixed);
 /// assert_eq!((patient.times, as_in_the_original.times), (-1, 3));
 /// ```
@@ -45,9 +45,10 @@ pub struct Redial {
     /// to a server that comes back, and finds it later.
     pub interval: Duration,
     /// The bound of jittered pauses. Default: 30 s.
-    pub longest_interval: Duration,
+    pub max_interval: Duration,
     /// How long a connection must have lasted for the count and the pauses to start again. Default:
-    /// 10 s. So a server that accepts and drops at once is not dialled in a hot loop.
+    /// 10 s. They also do when the other end says that it is going away, as one that shuts down or
+    /// reboots: that is no failure, unless it goes on more than once a second. So a server that accepts and drops at once is not dialled in a hot loop.
     pub stable_after: Duration,
     /// How many calls and pushes may wait for the next connection; their bodies together may take
     /// the peer's `queue_limit`. More are refused with [`Busy`](crate::ErrorKind::Busy). Default:
@@ -70,7 +71,7 @@ impl Redial {
             times,
             backoff: Backoff::Jittered,
             interval: Duration::from_millis(100),
-            longest_interval: Duration::from_secs(30),
+            max_interval: Duration::from_secs(30),
             stable_after: Duration::from_secs(10),
             max_waiting: 1024,
             seed: None,
@@ -79,7 +80,7 @@ impl Redial {
 
     /// Tries without end.
     #[must_use]
-    pub const fn for_ever() -> Self {
+    pub const fn forever() -> Self {
         Self::times(-1)
     }
 
@@ -89,7 +90,7 @@ impl Redial {
         Self {
             backoff: config.redial_backoff,
             interval: config.redial_interval,
-            longest_interval: config.redial_longest_interval,
+            max_interval: config.redial_max_interval,
             stable_after: config.redial_stable_after,
             max_waiting: config.redial_max_waiting,
             ..Self::times(config.redial_times)
@@ -112,8 +113,8 @@ impl Redial {
 
     /// Sets the bound of jittered pauses.
     #[must_use]
-    pub const fn longest_interval(mut self, longest: Duration) -> Self {
-        self.longest_interval = longest;
+    pub const fn max_interval(mut self, longest: Duration) -> Self {
+        self.max_interval = longest;
         self
     }
 
@@ -196,7 +197,7 @@ impl Pauses {
         interval
             .saturating_mul(FIRST_BOUND)
             .saturating_mul(factor)
-            .min(policy.longest_interval.max(interval))
+            .min(policy.max_interval.max(interval))
     }
 
     fn below(&mut self, bound: Duration) -> Duration {
@@ -262,7 +263,7 @@ mod tests {
     fn jittered_pauses_stay_below_bounds_that_double_up_to_the_longest() {
         let mut longest = [Duration::ZERO; 12];
         for seed in 0..2000 {
-            let policy = Redial::for_ever().seed(seed);
+            let policy = Redial::forever().seed(seed);
             for (longest, pause) in longest.iter_mut().zip(pauses(&policy, 12)) {
                 *longest = pause.max(*longest);
             }
@@ -278,7 +279,7 @@ mod tests {
     fn the_first_attempts_of_many_are_spread() {
         let mut tenths = [0; 4];
         for seed in 0..1000 {
-            let policy = Redial::for_ever().seed(seed);
+            let policy = Redial::forever().seed(seed);
             let first = pauses(&policy, 1)[0];
             tenths[usize::try_from(first.as_millis() / 100).unwrap()] += 1;
         }
@@ -310,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_prompt_pause_is_shorter_than_the_first_and_does_not_count_among_them() {
-        let policy = Redial::for_ever().seed(1);
+        let policy = Redial::forever().seed(1);
         let mut pauses = Pauses::new(&policy);
         let ms = Duration::from_millis;
         for _ in 0..100 {
@@ -335,9 +336,9 @@ mod tests {
 
     #[test]
     fn no_number_is_too_large_for_the_pauses() {
-        let policy = Redial::for_ever()
+        let policy = Redial::forever()
             .interval(Duration::MAX)
-            .longest_interval(Duration::MAX);
+            .max_interval(Duration::MAX);
         assert!(pauses(&policy, 70).iter().all(|p| *p <= Duration::MAX));
     }
 
@@ -346,6 +347,6 @@ mod tests {
         assert!(Redial::never().is_over(0));
         assert!(!Redial::times(2).is_over(1));
         assert!(Redial::times(2).is_over(2));
-        assert!(!Redial::for_ever().is_over(u32::MAX));
+        assert!(!Redial::forever().is_over(u32::MAX));
     }
 }

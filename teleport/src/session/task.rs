@@ -148,7 +148,7 @@ async fn run_out(task: Task, end: End) {
     if let Some(read) = read.filter(|_| may_reset && !inner.out.was_cut()) {
         tokio::select! {
             () = linger(read) => {}
-            () = inner.shared.is_over() => {}
+            () = inner.shared.over() => {}
         }
     }
 }
@@ -238,7 +238,7 @@ impl Inner {
         let failed = tokio::select! {
             biased;
             result = hooks => result.err(),
-            () = self.shared.is_over() => {
+            () = self.shared.over() => {
                 let hooks_cut = &self.shared.tally().hooks_cut;
                 hooks_cut.fetch_add(1, Ordering::SeqCst);
                 Some(Rerror::internal("it did not return before the deadline of the shutdown"))

@@ -4,7 +4,7 @@ mod pool;
 use bytes::BytesMut;
 use flate2::{Compress, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::{FilterError, XferFilter};
+use super::{FilterError, GZIP, XferFilter};
 
 /// The output grows in steps of at least and at most this many bytes, in between by what has been
 /// produced so far: by what arrived, never by what a peer claims.
@@ -56,7 +56,7 @@ impl Default for Gzip {
     /// The filter under the id `g`, with level 5.
     fn default() -> Self {
         Self {
-            id: b'g',
+            id: GZIP,
             level: 5,
             name: "gzip-5",
         }

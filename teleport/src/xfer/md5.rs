@@ -1,7 +1,7 @@
 use bytes::BytesMut;
 use md5::{Digest, Md5 as Hasher};
 
-use super::{FilterError, XferFilter};
+use super::{FilterError, MD5, XferFilter};
 
 /// The length of a digest.
 const LEN: usize = 16;
@@ -25,7 +25,7 @@ impl Md5 {
 impl Default for Md5 {
     /// The filter under the id `m`.
     fn default() -> Self {
-        Self::new(b'm')
+        Self::new(MD5)
     }
 }
 

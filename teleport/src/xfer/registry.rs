@@ -53,6 +53,17 @@ impl Filters {
         self.0.iter().find(|filter| filter.name() == name)
     }
 
+    /// Returns whether the id is registered.
+    #[must_use]
+    pub fn contains(&self, id: u8) -> bool {
+        self.get(id).is_some()
+    }
+
+    /// Goes through the filters, in the order of their registration.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn XferFilter>> {
+        self.0.iter()
+    }
+
     /// The filter with this id, or the error that says that there is none.
     pub(crate) fn find(&self, id: u8) -> Result<&Arc<dyn XferFilter>, FilterError> {
         self.get(id).ok_or_else(|| FilterError::unknown(id))

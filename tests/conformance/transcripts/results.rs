@@ -371,5 +371,5 @@ fn bytes_of(shown: &Shown) -> Vec<u8> {
 
 /// An error as its kind and text alone.
 fn error_copy(error: &Error) -> Error {
-    Error::other(error.kind(), error.to_string())
+    Error::new(error.kind(), error.to_string())
 }

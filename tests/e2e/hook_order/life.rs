@@ -64,7 +64,7 @@ async fn hooks_of_a_connection_refuse_it() {
         let exchange = Exchange::new(&plain);
         let dial = refusing
             .dial_by(exchange.connector())
-            .redial(Redial::for_ever());
+            .redial(Redial::forever());
         let error = dial.await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(exchange.dials().is_empty(), "nothing is dialled");

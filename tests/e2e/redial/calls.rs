@@ -14,7 +14,7 @@ use super::Scene;
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_was_written_fails_and_may_not_be_tried_again() {
-    let scene = Scene::new(Redial::for_ever()).await;
+    let scene = Scene::new(Redial::forever()).await;
     let awaited = scene.session.call::<i64>("/echo/held", 1);
     let sent = scene
         .session
@@ -40,7 +40,7 @@ async fn a_call_that_was_written_fails_and_may_not_be_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_may_be_done_twice_is_made_again() {
-    let scene = Scene::new(Redial::for_ever()).await;
+    let scene = Scene::new(Redial::forever()).await;
     let awaited = scene.session.call::<i64>("/echo/held", 1).idempotent(true);
     let by_hand = scene.session.call::<i64>("/echo/held", 2).idempotent(true);
     let sent = by_hand.seq("mine").send().await.unwrap();
@@ -75,7 +75,7 @@ async fn a_call_that_was_not_written_whole_is_made_again() {
     let client = Peer::builder().build().unwrap();
     let session = client
         .dial_by(connector)
-        .redial(Redial::for_ever())
+        .redial(Redial::forever())
         .await
         .unwrap();
     // The other end reads nothing, so that the second frame stays in the queue.
@@ -101,7 +101,7 @@ async fn a_call_that_was_not_written_whole_is_made_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_waits_for_the_next_connection_within_its_time() {
-    let scene = Scene::new(Redial::for_ever()).await;
+    let scene = Scene::new(Redial::forever()).await;
     scene.exchange.go_down();
     settle().await;
     let started = Instant::now();
@@ -127,7 +127,7 @@ async fn a_call_waits_for_the_next_connection_within_its_time() {
 
 #[tokio::test(start_paused = true)]
 async fn the_time_of_a_call_goes_on_over_the_connections() {
-    let scene = Scene::new(Redial::for_ever()).await;
+    let scene = Scene::new(Redial::forever()).await;
     let started = Instant::now();
     let call = scene.session.call::<i64>("/echo/held", 1).idempotent(true);
     let call = call.timeout(Duration::from_secs(3));
@@ -145,7 +145,7 @@ async fn the_time_of_a_call_goes_on_over_the_connections() {
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_and_pushes_wait_than_may() {
     let client = Peer::builder().queue_limit(1000);
-    let scene = Scene::of(client, Redial::for_ever().max_waiting(3)).await;
+    let scene = Scene::of(client, Redial::forever().max_waiting(3)).await;
     scene.exchange.go_down();
     settle().await;
     let session = &scene.session;
@@ -194,7 +194,7 @@ async fn those_that_wait_fail_when_the_session_gives_up_and_know_why() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_can_be_cancelled_or_dropped_while_it_waits_for_a_connection() {
-    let scene = Scene::new(Redial::for_ever()).await;
+    let scene = Scene::new(Redial::forever()).await;
     let call = scene.session.call::<i64>("/echo/held", 1).idempotent(true);
     let call = call.send().await.unwrap();
     let canceller = call.canceller();
@@ -230,7 +230,7 @@ async fn a_call_can_be_cancelled_or_dropped_while_it_waits_for_a_connection() {
 /// Both ends know notices here; the other end of a call in flight is a server that shuts down.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_goes_away_answers_what_it_has_while_new_calls_go_elsewhere() {
-    let scene = Scene::new(Redial::for_ever()).await;
+    let scene = Scene::new(Redial::forever()).await;
     let old = scene.session.clone();
     let held = old.call::<i64>("/echo/held", 1).send().await.unwrap();
     settle().await;
@@ -255,7 +255,7 @@ async fn a_server_that_goes_away_answers_what_it_has_while_new_calls_go_elsewher
 async fn at_its_age_a_connection_is_replaced_and_what_is_under_way_on_it_ends_well() {
     let age = Duration::from_secs(5);
     let client = Peer::builder().default_session_age(age);
-    let scene = Scene::of(client, Redial::for_ever()).await;
+    let scene = Scene::of(client, Redial::forever()).await;
     let held = scene.session.call::<i64>("/echo/held", 1);
     let held = held.send().await.unwrap();
     for n in 0..30 {

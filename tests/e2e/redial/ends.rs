@@ -68,7 +68,7 @@ async fn it_gives_up_after_its_attempts_and_is_gone_once() {
 #[tokio::test(start_paused = true)]
 async fn closing_it_ends_the_dialling_at_once() {
     for how in ["close", "abort", "peer", "shutdown"] {
-        let (scene, gone) = scene(Redial::for_ever()).await;
+        let (scene, gone) = scene(Redial::forever()).await;
         scene.exchange.go_down();
         tokio::time::sleep(Duration::from_secs(100)).await;
         let dials = scene.exchange.dials().len();
@@ -100,7 +100,7 @@ async fn closing_it_ends_the_dialling_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_it_while_it_is_connected_ends_it_in_good_order() {
-    let (scene, gone) = scene(Redial::for_ever()).await;
+    let (scene, gone) = scene(Redial::forever()).await;
     scene.exchange.cut();
     settle().await;
     scene.echo(1).await.unwrap();
@@ -124,7 +124,7 @@ async fn closing_it_while_it_is_connected_ends_it_in_good_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_given_up_is_followed_by_another() {
-    let (scene, gone) = scene(Redial::for_ever()).await;
+    let (scene, gone) = scene(Redial::forever()).await;
     scene.session.drop_connection("nobody is there");
     assert_eq!(scene.echo(1).await.unwrap(), 1);
     assert_eq!(scene.exchange.dials().len(), 2);
@@ -142,7 +142,7 @@ async fn a_connection_that_is_given_up_is_followed_by_another() {
 
 #[tokio::test(start_paused = true)]
 async fn another_session_that_takes_its_name_ends_it() {
-    let (scene, gone) = scene(Redial::for_ever()).await;
+    let (scene, gone) = scene(Redial::forever()).await;
     scene.session.set_id("ann");
     scene.exchange.cut();
     settle().await;
@@ -156,7 +156,7 @@ async fn another_session_that_takes_its_name_ends_it() {
 
 #[tokio::test(start_paused = true)]
 async fn it_goes_on_without_a_handle_until_its_peer_closes() {
-    let (scene, _) = scene(Redial::for_ever()).await;
+    let (scene, _) = scene(Redial::forever()).await;
     let Scene {
         session,
         exchange,
@@ -187,7 +187,7 @@ fn the_end_of_its_runtime_ends_it_for_handles_elsewhere() {
             let exchange = Exchange::new(&server);
             let client = Peer::builder().build().unwrap();
             let dial = client.dial_by(exchange.connector());
-            let session = dial.redial(Redial::for_ever()).await.unwrap();
+            let session = dial.redial(Redial::forever()).await.unwrap();
             session.call::<i64>("/echo/now", 1).await.unwrap();
             (session, exchange)
         });

@@ -73,7 +73,7 @@ async fn both_ends_of_any_session_are_told_of() {
 
 #[tokio::test(start_paused = true)]
 async fn the_events_of_one_session_are_its_own_and_end_with_it() {
-    let scene = Scene::new(Redial::for_ever()).await;
+    let scene = Scene::new(Redial::forever()).await;
     let mut events = scene.session.events();
     let (near, far) = tokio::io::duplex(64);
     let other = scene.client.dial_conn(near).await.unwrap();

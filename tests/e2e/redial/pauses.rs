@@ -27,7 +27,7 @@ async fn storm(outage: Duration) -> (usize, Duration) {
     for seed in 0..1000 {
         let client = Peer::builder().build().unwrap();
         let dial = client.dial_by(exchange.connector());
-        sessions.push(dial.redial(Redial::for_ever().seed(seed)).await.unwrap());
+        sessions.push(dial.redial(Redial::forever().seed(seed)).await.unwrap());
     }
     settle().await;
     tokio::time::sleep(Duration::from_secs(20)).await;
@@ -70,7 +70,7 @@ async fn one_client_is_back_within_half_a_second() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fixed_interval_is_as_in_the_original() {
-    let scene = Scene::new(Redial::for_ever().backoff(Backoff::Fixed)).await;
+    let scene = Scene::new(Redial::forever().backoff(Backoff::Fixed)).await;
     scene.exchange.go_down();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let dials = scene.exchange.dials();
@@ -85,7 +85,7 @@ async fn a_fixed_interval_is_as_in_the_original() {
 async fn a_server_that_accepts_and_drops_at_once_is_not_dialled_in_a_hot_loop() {
     let (connector, mut offered) = bare_line(64);
     let client = Peer::builder().build().unwrap();
-    let dial = client.dial_by(connector).redial(Redial::for_ever().seed(3));
+    let dial = client.dial_by(connector).redial(Redial::forever().seed(3));
     let session = dial.await.unwrap();
     let dropping = tokio::spawn(async move {
         let mut dials = 0;

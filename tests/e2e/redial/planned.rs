@@ -35,7 +35,7 @@ async fn crowd(count: u64, exchange: &Exchange) -> Vec<Session> {
     for seed in 0..count {
         let client = Peer::builder().build().unwrap();
         let dial = client.dial_by(exchange.connector());
-        sessions.push(dial.redial(Redial::for_ever().seed(seed)).await.unwrap());
+        sessions.push(dial.redial(Redial::forever().seed(seed)).await.unwrap());
     }
     settle().await;
     sessions
@@ -131,7 +131,7 @@ async fn after_a_prompt_attempt_that_failed_come_the_usual_pauses() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fixed_interval_stays_what_it_is() {
-    let mut scene = Scene::new(Redial::for_ever().backoff(Backoff::Fixed)).await;
+    let mut scene = Scene::new(Redial::forever().backoff(Backoff::Fixed)).await;
     let began = Instant::now();
     restart(&mut scene).await;
     scene.echo(1).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_fixed_interval_stays_what_it_is() {
 async fn dials_of(says: Vec<u8>) -> usize {
     let (connector, mut offered) = bare_line(1024);
     let client = Peer::builder().build().unwrap();
-    let dial = client.dial_by(connector).redial(Redial::for_ever().seed(3));
+    let dial = client.dial_by(connector).redial(Redial::forever().seed(3));
     let session = dial.await.unwrap();
     let mut dials = 0;
     let end = Instant::now() + Duration::from_secs(600);

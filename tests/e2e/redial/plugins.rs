@@ -58,7 +58,7 @@ async fn the_plugins_run_again_with_the_name_the_data_and_the_next_sequence() {
     let (connector, mut offered) = bare_line(1024);
     let greets = Greets::default();
     let client = Peer::builder().plugin(greets.clone()).build().unwrap();
-    let dial = client.dial_by(connector).redial(Redial::for_ever());
+    let dial = client.dial_by(connector).redial(Redial::forever());
     let session = dial.await.unwrap();
     let mut far = offered.recv().await.unwrap();
     assert_eq!(read_frame(&mut far).await.unwrap().unwrap().seq, "A");
@@ -172,7 +172,7 @@ async fn auth_runs_again_and_a_token_that_is_not_good_any_more_ends_the_session(
         .build()
         .unwrap();
     let dial = client.dial_by(exchange.connector());
-    let session = dial.redial(Redial::for_ever()).await.unwrap();
+    let session = dial.redial(Redial::forever()).await.unwrap();
     exchange.cut();
     settle().await;
     assert_eq!(session.call::<i64>("/echo/now", 1).await.unwrap(), 1);

@@ -12,7 +12,7 @@ use super::Scene;
 
 #[tokio::test(start_paused = true)]
 async fn pushes_wait_for_the_next_connection_in_their_order() {
-    let mut scene = Scene::new(Redial::for_ever()).await;
+    let mut scene = Scene::new(Redial::forever()).await;
     for round in 0..3 {
         scene.exchange.cut();
         settle().await;
@@ -37,7 +37,7 @@ async fn pushes_wait_for_the_next_connection_in_their_order() {
 async fn pushes_that_were_queued_and_not_written_go_first_on_the_next_connection() {
     let (connector, mut offered) = bare_line(40);
     let client = Peer::builder().build().unwrap();
-    let dial = client.dial_by(connector).redial(Redial::for_ever());
+    let dial = client.dial_by(connector).redial(Redial::forever());
     let session = dial.await.unwrap();
     // The first is 26 bytes long: it fits, and the second does not.
     for n in 0..10_u8 {

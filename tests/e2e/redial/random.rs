@@ -1,12 +1,14 @@
 //! Drops at random moments: every call ends exactly once, and never with another's reply.
 
 use std::collections::BTreeMap;
+use std::task::Poll;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use teleport::session::Redial;
-use teleport::{Error, ErrorKind};
-use teleport_tests::pair::settle;
+use teleport::plugins::secure::{Key, Sealed};
+use teleport::session::{Redial, SessionEventKind};
+use teleport::{Error, ErrorKind, Peer, PeerBuilder};
+use teleport_tests::pair::{poll_once, settle};
 
 use super::Scene;
 
@@ -43,8 +45,20 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..40)
 }
 
-async fn run(steps: Vec<Step>, seed: u64) {
-    let mut scene = Scene::new(Redial::for_ever().seed(seed)).await;
+/// A peer whose sessions are sealed, if they are to be: with keys of each connection, nothing of one
+/// may go out on another.
+fn peer(is_sealed: bool) -> PeerBuilder {
+    let key = Key::new("k", [7; 32]).unwrap();
+    match is_sealed {
+        true => Peer::builder().plugin(Sealed::new(key)),
+        false => Peer::builder(),
+    }
+}
+
+async fn run(steps: Vec<Step>, seed: u64, is_sealed: bool) {
+    let redial = Redial::forever().seed(seed);
+    let mut scene = Scene::between(peer(is_sealed), peer(is_sealed), redial).await;
+    let mut events = scene.session.events();
     let mut calls = Vec::new();
     let mut pushes = Vec::new();
     for (n, step) in steps.into_iter().enumerate() {
@@ -105,6 +119,11 @@ async fn run(steps: Vec<Step>, seed: u64) {
             .unwrap_or_else(|error| panic!("push {n}: {error}"));
     }
     tokio::time::sleep(Duration::from_secs(120)).await;
+    while let Poll::Ready(Ok(event)) = poll_once(&mut Box::pin(events.recv())) {
+        if let SessionEventKind::Lost { reason, .. } = event.kind {
+            assert!(!reason.contains("seal"), "{reason}");
+        }
+    }
     assert_eq!(scene.session.calls_in_flight() + scene.session.waiting(), 0);
     let mut seen = BTreeMap::new();
     for n in std::iter::from_fn(|| scene.notes.try_recv().ok()) {
@@ -122,15 +141,19 @@ async fn run(steps: Vec<Step>, seed: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_call_ends_once_and_as_its_own(steps in steps(), seed in any::<u64>()) {
+    fn every_call_ends_once_and_as_its_own(
+        steps in steps(),
+        seed in any::<u64>(),
+        is_sealed in any::<bool>(),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)
             .build()
             .unwrap();
-        runtime.block_on(run(steps, seed));
+        runtime.block_on(run(steps, seed, is_sealed));
     }
 }

@@ -203,7 +203,7 @@ async fn what_can_be_read_of_a_message_cannot_be_changed() {
         |frame| frame.with_uri("/work/echo?c=d"),
         |frame| frame.codec(b's'),
         |frame| RawFrame {
-            seq: "B".to_owned(),
+            seq: "Z".to_owned(),
             ..frame
         },
         |frame| RawFrame {

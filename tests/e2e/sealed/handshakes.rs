@@ -197,6 +197,85 @@ async fn nobody_in_the_middle_can_change_the_handshake() {
 }
 
 #[tokio::test]
+async fn a_flipped_bit_in_any_byte_of_the_handshake_gives_no_session() {
+    // Lengths would have the ends wait for more, until their time is over.
+    tokio::time::pause();
+    let both = || Peer::builder().plugin(Sealed::new(key("k1")));
+    let mut lengths = Vec::new();
+    let (near, far, middle) = middle(as_it_is);
+    let (server, client) = (both().build().unwrap(), both().build().unwrap());
+    let (there, here) = tokio::join!(server.serve_conn(far), client.dial_conn(near));
+    assert!(there.is_ok() && here.is_ok());
+    lengths.extend(middle.seen().iter().map(|(_, frame)| frame.len()));
+    assert_eq!(lengths.len(), 3);
+    for (number, length) in lengths.into_iter().enumerate() {
+        for at in 0..length {
+            for bit in [0, 1, 5, 7] {
+                let mut count = 0;
+                let flip = move |_, mut frame: Vec<u8>| {
+                    if count == number {
+                        frame[at] ^= 1 << bit;
+                    }
+                    count += 1;
+                    vec![frame]
+                };
+                let [there, here] = outcome(both(), both(), flip).await;
+                let what = format!("frame {number}, byte {at}, bit {bit}");
+                assert!(!there.is_empty(), "{what}");
+                // The client cannot know what became of its last message.
+                assert_eq!(here.is_empty(), number == 2, "{what}: {here}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn messages_of_the_handshake_have_nothing_else_in_them() {
+    let both = || Peer::builder().plugin(Sealed::new(key("k1")));
+    type Change = fn(RawFrame) -> RawFrame;
+    let changes: [Change; 7] = [
+        |frame| RawFrame {
+            meta: format!("{}&k=v", frame.meta),
+            ..frame
+        },
+        |frame| RawFrame {
+            meta: format!("k=v&{}", frame.meta),
+            ..frame
+        },
+        // Metadata twice, of which the first counts.
+        |frame| RawFrame {
+            meta: format!("{0}&{0}", frame.meta),
+            ..frame
+        },
+        |frame| RawFrame {
+            body: b"x".to_vec(),
+            ..frame
+        },
+        |frame| frame.codec(b'j'),
+        |frame| frame.filters(b"m"),
+        |frame| RawFrame {
+            uri: format!("{}?x", frame.uri),
+            ..frame
+        },
+    ];
+    for number in 0..3 {
+        for (which, change) in changes.into_iter().enumerate() {
+            let mut count = 0;
+            let change = move |_, frame: Vec<u8>| {
+                count += 1;
+                match count - 1 == number {
+                    true => vec![change(parse_frame(&frame)).bytes()],
+                    false => vec![frame],
+                }
+            };
+            let [there, here] = outcome(both(), both(), change).await;
+            assert!(!there.is_empty(), "frame {number}, change {which}");
+            assert_eq!(here.is_empty(), number == 2, "{number} {which}: {here}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_plugin_says_so_where_it_cannot_work() {
     let client = Peer::builder().build().unwrap();
     let add = |plugins: &mut teleport::PluginContainer| plugins.append(Sealed::new(key("k1")));

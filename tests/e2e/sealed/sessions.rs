@@ -197,7 +197,7 @@ async fn no_number_is_used_twice_when_many_tasks_call() {
 
 #[tokio::test]
 async fn a_used_up_key_ends_the_session_in_good_order_and_a_new_one_goes_on() {
-    let builder = || Peer::builder().plugin(Sealed::new(key("k1")).most_messages(40));
+    let builder = || Peer::builder().plugin(Sealed::new(key("k1")).max_messages(40));
     let pair = Pair::of(builder(), builder()).await;
     serve(&pair.server, &Handled::default());
     let mut done = 0;

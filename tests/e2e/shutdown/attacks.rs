@@ -339,7 +339,7 @@ async fn sessions_that_dial_again_stop_and_their_old_connections_count_too() {
     client.route_call(work.clone()).unwrap();
     let exchange = teleport_tests::exchange::Exchange::new(&server);
     let dial = client.dial_by(exchange.connector());
-    let session = dial.redial(teleport::session::Redial::for_ever());
+    let session = dial.redial(teleport::session::Redial::forever());
     let session = session.await.unwrap();
     settle().await;
     // The client has a call on the old connection when the server is replaced.

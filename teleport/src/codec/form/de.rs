@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::super::fail::Fail;
+use super::super::shapes::{read_units_and_wrapped, refuse_to_read};
 use super::super::text;
 use super::super::zero::Zero;
 use super::WHY;
@@ -91,14 +92,6 @@ fn bad_escape(digits: &[u8]) -> Fail {
     ))
 }
 
-macro_rules! refuse {
-    ($why:ident: $($method:ident($($ty:ty),*))*) => {
-        $(fn $method<V: Visitor<'de>>(self, $(_: $ty,)* _: V) -> Result<V::Value, Fail> {
-            Err(Fail::unsupported($why))
-        })*
-    };
-}
-
 /// Reads a whole form.
 pub(super) struct Reader<'a> {
     form: &'a Form<'a>,
@@ -121,17 +114,8 @@ impl<'a> Reader<'a> {
 impl<'de> Deserializer<'de> for Reader<'_> {
     type Error = Fail;
 
-    refuse! { WHY:
-        deserialize_bool()
-        deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64() deserialize_i128()
-        deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
-        deserialize_f32() deserialize_f64() deserialize_char()
-        deserialize_str() deserialize_string() deserialize_bytes() deserialize_byte_buf()
-        deserialize_seq() deserialize_identifier()
-        deserialize_tuple(usize)
-        deserialize_tuple_struct(&'static str, usize)
-        deserialize_enum(&'static str, &'static [&'static str])
-    }
+    refuse_to_read! { Fail::unsupported(WHY) => scalars strings lists enums }
+    read_units_and_wrapped!();
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
         visitor.visit_map(self.entries(&[], true))
@@ -152,30 +136,6 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
         visitor.visit_some(self)
-    }
-
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
     }
 }
 
@@ -282,10 +242,8 @@ impl<'de> Deserializer<'de> for Values<'_> {
         deserialize_char visit_char '\0' text::character;
     }
 
-    refuse! { NESTED:
-        deserialize_map()
-        deserialize_struct(&'static str, &'static [&'static str])
-    }
+    refuse_to_read! { Fail::unsupported(NESTED) => maps structs }
+    read_units_and_wrapped!();
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
         if self.untyped || self.list.len() != 1 {
@@ -323,26 +281,6 @@ impl<'de> Deserializer<'de> for Values<'_> {
         }
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Fail> {
-        visitor.visit_newtype_struct(self)
-    }
-
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
         if self.element {
             return Err(Fail::unsupported(NESTED));
@@ -377,10 +315,6 @@ impl<'de> Deserializer<'de> for Values<'_> {
         visitor: V,
     ) -> Result<V::Value, Fail> {
         visitor.visit_enum(text::Variant(self.first()))
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fail> {
-        visitor.visit_unit()
     }
 }
 

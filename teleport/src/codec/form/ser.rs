@@ -3,10 +3,11 @@
 use std::fmt::Display;
 
 use bytes::{BufMut, BytesMut};
-use serde::ser::{self, Impossible, Serialize, Serializer};
+use serde::ser::{self, Serialize, Serializer};
 
 use super::super::fail::Fail;
 use super::super::number::{put_display, put_i64, put_plain_float, put_u64};
+use super::super::shapes::{refuse_to_write, write_widened, write_wrapped};
 use super::WHY;
 
 const NESTED: &str = "a form holds no structs, maps or lists of lists";
@@ -42,16 +43,6 @@ fn put_escaped(dst: &mut BytesMut, text: &[u8]) {
     }
 }
 
-type No = Impossible<(), Fail>;
-
-macro_rules! refuse {
-    ($why:ident: $($method:ident($($ty:ty),*) -> $ok:ty;)*) => {
-        $(fn $method(self, $(_: $ty),*) -> Result<$ok, Fail> {
-            Err(Fail::unsupported($why))
-        })*
-    };
-}
-
 /// Writes a whole form.
 pub(super) struct Writer<'a> {
     pub(super) pairs: &'a mut Pairs,
@@ -60,45 +51,16 @@ pub(super) struct Writer<'a> {
 impl<'a> Serializer for Writer<'a> {
     type Ok = ();
     type Error = Fail;
-    type SerializeSeq = No;
-    type SerializeTuple = No;
-    type SerializeTupleStruct = No;
-    type SerializeTupleVariant = No;
     type SerializeMap = Entries<'a>;
     type SerializeStruct = Entries<'a>;
-    type SerializeStructVariant = No;
 
-    refuse! { WHY:
-        serialize_bool(bool) -> ();
-        serialize_i8(i8) -> ();
-        serialize_i16(i16) -> ();
-        serialize_i32(i32) -> ();
-        serialize_i64(i64) -> ();
-        serialize_i128(i128) -> ();
-        serialize_u8(u8) -> ();
-        serialize_u16(u16) -> ();
-        serialize_u32(u32) -> ();
-        serialize_u64(u64) -> ();
-        serialize_u128(u128) -> ();
-        serialize_f32(f32) -> ();
-        serialize_f64(f64) -> ();
-        serialize_char(char) -> ();
-        serialize_str(&str) -> ();
-        serialize_bytes(&[u8]) -> ();
-        serialize_unit_variant(&'static str, u32, &'static str) -> ();
-        serialize_seq(Option<usize>) -> No;
-        serialize_tuple(usize) -> No;
-        serialize_tuple_struct(&'static str, usize) -> No;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
+    write_wrapped!();
+    refuse_to_write! { Fail::unsupported(WHY) =>
+        scalars strings bytes lists unit_variants full_variants
     }
 
     fn serialize_none(self) -> Result<(), Fail> {
         Ok(())
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        value.serialize(self)
     }
 
     fn serialize_unit(self) -> Result<(), Fail> {
@@ -107,24 +69,6 @@ impl<'a> Serializer for Writer<'a> {
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), Fail> {
         Ok(())
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), Fail> {
-        Err(Fail::unsupported(WHY))
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Entries<'a>, Fail> {
@@ -142,10 +86,6 @@ impl<'a> Serializer for Writer<'a> {
             key: String::new(),
             lists_only: false,
         })
-    }
-
-    fn collect_str<T: Display + ?Sized>(self, _: &T) -> Result<(), Fail> {
-        Err(Fail::unsupported(WHY))
     }
 }
 
@@ -257,41 +197,23 @@ impl<'a> Value<'a> {
     }
 }
 
-macro_rules! values {
-    ($($method:ident($ty:ty) $put:ident)*) => {
-        $(fn $method(self, value: $ty) -> Result<(), Fail> {
-            self.push(|text| $put(text, value.into()))
-        })*
-    };
-}
-
 impl<'a> Serializer for Value<'a> {
     type Ok = ();
     type Error = Fail;
     type SerializeSeq = Elements<'a>;
     type SerializeTuple = Elements<'a>;
     type SerializeTupleStruct = Elements<'a>;
-    type SerializeTupleVariant = No;
-    type SerializeMap = No;
-    type SerializeStruct = No;
-    type SerializeStructVariant = No;
 
-    values! {
-        serialize_i8(i8) put_i64
-        serialize_i16(i16) put_i64
-        serialize_i32(i32) put_i64
-        serialize_i64(i64) put_i64
-        serialize_u8(u8) put_u64
-        serialize_u16(u16) put_u64
-        serialize_u32(u32) put_u64
-        serialize_u64(u64) put_u64
+    write_widened!();
+    write_wrapped!();
+    refuse_to_write! { Fail::unsupported(NESTED) => maps structs full_variants }
+
+    fn serialize_i64(self, value: i64) -> Result<(), Fail> {
+        self.push(|text| put_i64(text, value))
     }
 
-    refuse! { NESTED:
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
-        serialize_map(Option<usize>) -> No;
-        serialize_struct(&'static str, usize) -> No;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
+    fn serialize_u64(self, value: u64) -> Result<(), Fail> {
+        self.push(|text| put_u64(text, value))
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), Fail> {
@@ -336,10 +258,6 @@ impl<'a> Serializer for Value<'a> {
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
     fn serialize_unit(self) -> Result<(), Fail> {
         self.serialize_none()
     }
@@ -355,24 +273,6 @@ impl<'a> Serializer for Value<'a> {
         variant: &'static str,
     ) -> Result<(), Fail> {
         self.serialize_str(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), Fail> {
-        Err(Fail::unsupported(NESTED))
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Elements<'a>, Fail> {

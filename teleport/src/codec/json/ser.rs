@@ -7,12 +7,13 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use bytes::BytesMut;
-use serde::ser::{self, Impossible, Serialize};
+use serde::ser::{self, Serialize};
 
 use self::key::Key;
 use self::ready::ReadyText;
 use super::super::fail::Fail;
 use super::super::number::{Float, Sink as _, put_display, put_i64, put_json_float, put_u64};
+use super::super::shapes::{write_widened, write_wrapped};
 use super::base64;
 use super::escape::{put_quoted, put_string};
 use super::out::Out;
@@ -21,8 +22,6 @@ use super::out::Out;
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 /// How serde_json hands over a number of any length.
 const NUMBER: &str = "$serde_json::private::Number";
-
-type No = Impossible<(), Fail>;
 
 /// Writes one value.
 pub(super) struct Serializer<'a> {
@@ -62,15 +61,6 @@ fn check_finite<F: Float>(number: F) -> Result<(), Fail> {
     }
 }
 
-macro_rules! integers {
-    ($($method:ident($ty:ty) $put:ident)*) => {
-        $(fn $method(self, value: $ty) -> Result<(), Fail> {
-            $put(&mut self.dst, value.into());
-            Ok(())
-        })*
-    };
-}
-
 impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
     type Ok = ();
     type Error = Fail;
@@ -82,15 +72,17 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
     type SerializeStruct = Fields<'s, 'a>;
     type SerializeStructVariant = Fields<'s, 'a>;
 
-    integers! {
-        serialize_i8(i8) put_i64
-        serialize_i16(i16) put_i64
-        serialize_i32(i32) put_i64
-        serialize_i64(i64) put_i64
-        serialize_u8(u8) put_u64
-        serialize_u16(u16) put_u64
-        serialize_u32(u32) put_u64
-        serialize_u64(u64) put_u64
+    write_widened!();
+    write_wrapped!();
+
+    fn serialize_i64(self, value: i64) -> Result<(), Fail> {
+        put_i64(&mut self.dst, value);
+        Ok(())
+    }
+
+    fn serialize_u64(self, value: u64) -> Result<(), Fail> {
+        put_u64(&mut self.dst, value);
+        Ok(())
     }
 
     fn serialize_i128(self, value: i128) -> Result<(), Fail> {
@@ -137,10 +129,6 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
         self.serialize_unit()
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
     fn serialize_unit(self) -> Result<(), Fail> {
         self.dst.put(b"null");
         Ok(())
@@ -157,14 +145,6 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
         variant: &'static str,
     ) -> Result<(), Fail> {
         self.serialize_str(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

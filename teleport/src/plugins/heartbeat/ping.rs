@@ -45,7 +45,8 @@ impl Ping {
         Self::new(rate, true)
     }
 
-    /// Sends heartbeats that are not answered.
+    /// Sends heartbeats that are not answered: they keep a connection alive for whoever counts them,
+    /// and tell this end nothing. To find dead ends, take [`by_call`](Self::by_call).
     #[must_use]
     pub fn by_push(rate: Duration) -> Self {
         Self::new(rate, false)
@@ -113,7 +114,7 @@ impl Plugin for Ping {
         if (LEAST_RATE..=LARGEST_RATE).contains(&seconds) && rate.subsec_nanos() == 0 {
             return Ok(());
         }
-        Err(Error::other(
+        Err(Error::new(
             ErrorKind::Config,
             format!(
                 "the rate of heartbeats is {rate:?}; write whole seconds, from {LEAST_RATE} s to \

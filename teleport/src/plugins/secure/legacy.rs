@@ -8,7 +8,7 @@ use super::cipher::Cipher;
 use super::{ACCEPT_SECURE, SECURE, hex};
 use crate::codec::Codecs;
 use crate::context::{ReadCtx, WriteCtx};
-use crate::message::{Message, Mtype, meta::REPLY_ERROR};
+use crate::message::{Message, meta::REPLY_ERROR};
 use crate::plugin::{Hook, Hooks, Plugin, Scope};
 use crate::session::Caller;
 use crate::{Error, ErrorKind, Rerror};
@@ -92,7 +92,7 @@ impl Legacy {
                 "the key of the secure plugin is {} bytes long; take one of 16, 24 or 32",
                 key.len()
             );
-            Error::other(ErrorKind::Config, text)
+            Error::new(ErrorKind::Config, text)
         })?;
         Ok(Self {
             code,
@@ -198,9 +198,7 @@ impl Legacy {
         if !says(&mut header.meta) || is_error(header.meta.get_bytes(REPLY_ERROR)) {
             return Ok(());
         }
-        if header.mtype != Mtype::REPLY {
-            self.open_query(&mut header.uri, false)?;
-        }
+        self.open_query(&mut header.uri, false)?;
         if let Some(body) = self.open_body(codecs, header.body_codec, &message.body, false)? {
             message.body = body;
         }

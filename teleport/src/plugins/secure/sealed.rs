@@ -49,11 +49,11 @@ impl Key {
                 "the key {id:?} has {} bytes; take {SHORTEST} random ones, as from `openssl rand {SHORTEST}`",
                 secret.len()
             );
-            return Err(Error::other(ErrorKind::Config, text));
+            return Err(Error::new(ErrorKind::Config, text));
         }
         if id.is_empty() || id.len() > 255 {
             let text = "the name of a key is 1 to 255 bytes long; take one such as \"2026-a\"";
-            return Err(Error::other(ErrorKind::Config, text));
+            return Err(Error::new(ErrorKind::Config, text));
         }
         Ok(Self {
             id,
@@ -69,7 +69,7 @@ impl Key {
     pub fn from_hex(id: impl Into<String>, digits: &str) -> Result<Self, Error> {
         let id = id.into();
         let secret = hex::decode(digits.as_bytes()).map_err(|why| {
-            Error::other(
+            Error::new(
                 ErrorKind::Config,
                 format!("the key {id:?} is not written in hex digits: {why}"),
             )
@@ -146,6 +146,14 @@ impl fmt::Debug for Key {
 #[derive(Debug)]
 pub struct Sealed(Arc<Shared>);
 
+/// Reads what is in a seal, which only an end with the keys can have made: for fuzz targets, which
+/// have no keys. Query, metadata and body.
+#[doc(hidden)]
+#[must_use]
+pub fn __parts(text: &[u8]) -> Option<[Bytes; 3]> {
+    channel::parts(Bytes::copy_from_slice(text))
+}
+
 /// What the parts of the plugin share.
 #[derive(Clone, Debug)]
 struct Shared {
@@ -196,7 +204,7 @@ impl Sealed {
     /// Shortly before, the session is closed in good order: no new calls and pushes, while replies
     /// are still sent. A connection that is dialled anew has new keys.
     #[must_use]
-    pub fn most_messages(self, most: u64) -> Self {
+    pub fn max_messages(self, most: u64) -> Self {
         self.change(|shared| shared.most = most.min(channel::MOST))
     }
 

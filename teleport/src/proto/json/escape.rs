@@ -4,37 +4,40 @@ use bytes::BytesMut;
 
 use super::find;
 
+/// How far the reading has to be ahead, for eight bytes are written at once.
+const AHEAD: usize = 8;
+
 /// Puts the escapes into what stands in `dst` from `from` on. `more` is what they take beside the
 /// text itself, by [`find::escapes_len`].
 ///
-/// Works from the end, so that every byte moves once, and nothing is needed to hold the text.
+/// The text is moved out of the way once, and nothing else is needed to hold it.
 pub(super) fn escape_tail(dst: &mut BytesMut, from: usize, more: usize) {
-    let mut unread = dst.len();
-    let mut unwritten = unread + more;
-    dst.resize(unwritten, 0);
-    while unwritten > unread {
-        let Some(text) = dst.get(from..unread) else {
-            return;
-        };
-        let Some(at) = find::last_escaped(text).map(|at| from + at) else {
-            return;
-        };
-        let plain = at + 1..unread;
-        unwritten -= plain.len();
-        let byte = dst.get(at).copied().unwrap_or_default();
-        dst.copy_within(plain, unwritten);
-        let (escape, len) = escape_of(byte);
-        let escape = escape.get(..len).unwrap_or_default();
-        unwritten -= escape.len();
-        if let Some(place) = dst.get_mut(unwritten..unwritten + escape.len()) {
-            place.copy_from_slice(escape);
+    let end = dst.len();
+    let mut read = from + more + AHEAD;
+    dst.resize(end + more + AHEAD, 0);
+    dst.copy_within(from..end, read);
+    let mut write = from;
+    while let Some(rest) = dst.get(read..).filter(|rest| !rest.is_empty()) {
+        let byte = rest.first().copied().unwrap_or_default();
+        if find::is_escaped(byte) {
+            write += put_escape(dst, byte, write);
+            read += 1;
+        } else if let Some(word) = rest.first_chunk() {
+            let word = *word;
+            let run = find::escaped_in(word);
+            put(dst, write, word);
+            read += run;
+            write += run;
+        } else {
+            write += put(dst, write, [byte]);
+            read += 1;
         }
-        unread = at;
     }
+    dst.truncate(write);
 }
 
-/// The escape of a byte, and its length.
-fn escape_of(byte: u8) -> ([u8; 6], usize) {
+/// Writes the escape of a byte, and says how long it is.
+fn put_escape(dst: &mut BytesMut, byte: u8, write: usize) -> usize {
     let short = match byte {
         b'\t' => b't',
         b'\n' => b'n',
@@ -42,10 +45,18 @@ fn escape_of(byte: u8) -> ([u8; 6], usize) {
         b'"' | b'\\' => byte,
         _ => {
             let digits = [hex(byte >> 4), hex(byte & 15)];
-            return ([b'\\', b'u', b'0', b'0', digits[0], digits[1]], 6);
+            let escape = [b'\\', b'u', b'0', b'0', digits[0], digits[1]];
+            return put(dst, write, escape);
         }
     };
-    ([b'\\', short, 0, 0, 0, 0], 2)
+    put(dst, write, [b'\\', short])
+}
+
+fn put<const N: usize>(dst: &mut BytesMut, write: usize, bytes: [u8; N]) -> usize {
+    if let Some(place) = dst.get_mut(write..write + N) {
+        place.copy_from_slice(&bytes);
+    }
+    N
 }
 
 const fn hex(digit: u8) -> u8 {

@@ -44,12 +44,24 @@ fn rest(bytes: &[u8]) -> Word {
     Word::from_le_bytes(word)
 }
 
+/// The place of the first byte of a set; 8 of an empty one.
 const fn first(set: Word) -> usize {
     (set.trailing_zeros() / 8) as usize
 }
 
-const fn last(set: Word) -> usize {
-    7 - (set.leading_zeros() / 8) as usize
+/// The place of the first quote or backslash among eight bytes; 8 without one.
+pub(super) fn quote_in(word: [u8; 8]) -> usize {
+    first(quotes(Word::from_le_bytes(word)))
+}
+
+/// The place of the first of eight bytes that is written as an escape; 8 without one.
+pub(super) fn escaped_in(word: [u8; 8]) -> usize {
+    first(escaped(Word::from_le_bytes(word)))
+}
+
+/// Whether a byte is written as an escape.
+pub(super) const fn is_escaped(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | b'"' | b'\\')
 }
 
 /// The place of the first quote or backslash.
@@ -63,19 +75,6 @@ pub(super) fn quote(text: &[u8]) -> Option<usize> {
     }
     let set = quotes(rest(tail));
     (set != 0).then(|| words.len() * 8 + first(set))
-}
-
-/// The place of the last byte that is written as an escape.
-pub(super) fn last_escaped(text: &[u8]) -> Option<usize> {
-    let (head, words) = text.as_rchunks::<8>();
-    for (at, word) in words.iter().enumerate().rev() {
-        let set = escaped(Word::from_le_bytes(*word));
-        if set != 0 {
-            return Some(head.len() + at * 8 + last(set));
-        }
-    }
-    let set = escaped(rest(head));
-    (set != 0).then(|| last(set))
 }
 
 /// How many bytes more a text takes with its escapes.
@@ -121,17 +120,21 @@ mod tests {
                     assert_eq!(quote(&text), is_quote.then_some(at), "{text:?}");
                     let more = slow_escape_len(byte);
                     assert_eq!(escapes_len(&text), more, "{text:?}");
-                    assert_eq!(last_escaped(&text), (more > 0).then_some(at), "{text:?}");
+                    assert_eq!(is_escaped(byte), more > 0, "{byte}");
+                    if let Some(word) = text.first_chunk() {
+                        let place = |found| if found { at.min(8) } else { 8 };
+                        assert_eq!(quote_in(*word), place(is_quote), "{text:?}");
+                        assert_eq!(escaped_in(*word), place(more > 0), "{text:?}");
+                    }
                 }
             }
         }
     }
 
     #[test]
-    fn the_first_and_the_last_of_many_are_found() {
+    fn the_first_of_many_is_found_and_all_are_counted() {
         let text: Vec<u8> = (0..=255).chain(0..=255).collect();
         assert_eq!(quote(&text), Some(usize::from(b'"')));
-        assert_eq!(last_escaped(&text), Some(256 + usize::from(b'\\')));
         let slow: usize = text.iter().map(|byte| slow_escape_len(*byte)).sum();
         assert_eq!(escapes_len(&text), slow);
     }

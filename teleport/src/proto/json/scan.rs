@@ -35,7 +35,8 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0 }
     }
 
-    fn rest(&self) -> &'a [u8] {
+    /// All that is left.
+    pub(super) fn rest(&self) -> &'a [u8] {
         self.text.get(self.at..).unwrap_or_default()
     }
 
@@ -95,6 +96,24 @@ impl<'a> Scanner<'a> {
             has_escapes = true;
             self.at += 2;
         }
+    }
+
+    /// The string that comes, if no escape is in it; `None` leaves its text, behind the quote, for
+    /// [`rest`](Self::rest) and [`pass`](Self::pass).
+    pub(super) fn plain_string(&mut self) -> Result<Option<&'a [u8]>, ProtoError> {
+        self.expect(b'"', "a string")?;
+        let rest = self.rest();
+        let len = find::quote(rest).ok_or_else(|| cut_off("a string"))?;
+        if rest.get(len) != Some(&b'"') {
+            return Ok(None);
+        }
+        self.pass(len + 1);
+        Ok(rest.get(..len))
+    }
+
+    /// Passes over so many bytes.
+    pub(super) fn pass(&mut self, len: usize) {
+        self.at += len;
     }
 
     /// Any value, as it stands.
@@ -230,7 +249,7 @@ fn number_len(text: &[u8]) -> Option<usize> {
 }
 
 #[cold]
-fn cut_off(what: &str) -> ProtoError {
+pub(super) fn cut_off(what: &str) -> ProtoError {
     ProtoError::new(
         ProtoErrorKind::BadLength,
         format!("the JSON of the message ends where {what} should be, or within it"),

@@ -7,7 +7,7 @@
 
 use bytes::BytesMut;
 
-use super::JsonProto;
+use super::{JsonProto, escape, find, unescape};
 use crate::{
     message::{Head, Mtype},
     proto::{Body, Env, Limits, Proto, ProtoError, ProtoErrorKind},
@@ -272,5 +272,51 @@ fn filters_that_run_past_the_end_are_refused_before_the_end_is_there() {
         let error = unpack.unpack(&Env::default(), &start, false).unwrap_err();
         let due = format!("{pipe} transfer filters run past the end of a frame of 9 bytes");
         assert_eq!(error.to_string(), due);
+    }
+}
+
+/// The escapes of a text, one byte at a time.
+fn escaped(text: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::new();
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => escaped.extend([b'\\', byte]),
+            b'\t' => escaped.extend(b"\\t"),
+            b'\n' => escaped.extend(b"\\n"),
+            b'\r' => escaped.extend(b"\\r"),
+            0..0x20 => escaped.extend(format!("\\u{byte:04x}").bytes()),
+            _ => escaped.push(byte),
+        }
+    }
+    escaped
+}
+
+#[test]
+fn escapes_are_written_and_undone_wherever_they_stand() {
+    for len in 0..24_usize {
+        for first in 0..=len {
+            for (a, b) in [(b'"', b'\\'), (b'\n', 1), (0x1f, b'"'), (0xff, b'\t')] {
+                for second in first..=len {
+                    let mut text = vec![b'x'; len];
+                    for (at, byte) in [(first, a), (second, b)] {
+                        if let Some(place) = text.get_mut(at) {
+                            *place = byte;
+                        }
+                    }
+                    let due = escaped(&text);
+                    let mut dst = BytesMut::from(&b"kept"[..]);
+                    dst.extend_from_slice(&text);
+                    let more = find::escapes_len(&text);
+                    assert_eq!(text.len() + more, due.len());
+                    escape::escape_tail(&mut dst, 4, more);
+                    assert_eq!(dst, [b"kept", &due[..]].concat());
+                    let string = [&due[..], b"\" and more"].concat();
+                    let mut dst = BytesMut::from(&b"kept"[..]);
+                    let used = unescape::unescape("x", &string, &mut dst).unwrap();
+                    assert_eq!(used, due.len() + 1);
+                    assert_eq!(dst, [b"kept", &text[..]].concat());
+                }
+            }
+        }
     }
 }

@@ -177,8 +177,8 @@ fn field_name(name: Text<'_>) -> Result<std::borrow::Cow<'_, [u8]>, ProtoError> 
     if !name.has_escapes {
         return Ok(name.raw.into());
     }
-    let mut plain = BytesMut::new();
-    unescape("the name of a field", name.raw, &mut plain)?;
+    let (text, mut plain) = ([name.raw, b"\""].concat(), BytesMut::new());
+    unescape("the name of a field", &text, &mut plain)?;
     Ok(Vec::from(plain).into())
 }
 
@@ -212,15 +212,15 @@ fn string<'a>(
     scanner: &mut Scanner<'a>,
     plain: &mut BytesMut,
 ) -> Result<Place<'a>, ProtoError> {
-    let text = scanner.string()?;
-    if !text.has_escapes {
-        return Ok(Place::Here(text.raw));
+    if let Some(text) = scanner.plain_string()? {
+        return Ok(Place::Here(text));
     }
     if plain.capacity() == 0 {
         *plain = spare::take();
     }
     let start = plain.len();
-    unescape(name, text.raw, plain)?;
+    let len = unescape(name, scanner.rest(), plain)?;
+    scanner.pass(len);
     Ok(Place::Plain(start..plain.len()))
 }
 

@@ -2,12 +2,13 @@
 
 use std::fmt::Display;
 
-use serde::ser::{self, Serialize};
+use serde::ser;
 
 use super::super::super::fail::Fail;
+use super::super::super::shapes::{refuse_to_write, write_wrapped};
 use super::super::escape::{put_quoted, put_string};
 use super::super::out::Out;
-use super::{No, check_finite};
+use super::check_finite;
 
 /// Writes a key: strings, and what has a short text, in quotes.
 pub(super) struct Key<'a, 'b> {
@@ -22,26 +23,16 @@ macro_rules! key_texts {
     };
 }
 
-macro_rules! no_keys {
-    ($($method:ident($($ty:ty),*) -> $ok:ty;)*) => {
-        $(fn $method(self, $(_: $ty),*) -> Result<$ok, Fail> {
-            Err(Fail::other(KEY))
-        })*
-    };
-}
-
 const KEY: &str = "a map key must be a string or a number";
 
 impl ser::Serializer for Key<'_, '_> {
     type Ok = ();
     type Error = Fail;
-    type SerializeSeq = No;
-    type SerializeTuple = No;
-    type SerializeTupleStruct = No;
-    type SerializeTupleVariant = No;
-    type SerializeMap = No;
-    type SerializeStruct = No;
-    type SerializeStructVariant = No;
+
+    write_wrapped!();
+    refuse_to_write! { Fail::other(KEY) =>
+        bytes nothing lists maps structs full_variants
+    }
 
     key_texts! {
         serialize_bool(bool) serialize_char(char)
@@ -49,20 +40,6 @@ impl ser::Serializer for Key<'_, '_> {
         serialize_i128(i128)
         serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
         serialize_u128(u128)
-    }
-
-    no_keys! {
-        serialize_bytes(&[u8]) -> ();
-        serialize_none() -> ();
-        serialize_unit() -> ();
-        serialize_unit_struct(&'static str) -> ();
-        serialize_seq(Option<usize>) -> No;
-        serialize_tuple(usize) -> No;
-        serialize_tuple_struct(&'static str, usize) -> No;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> No;
-        serialize_map(Option<usize>) -> No;
-        serialize_struct(&'static str, usize) -> No;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> No;
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), Fail> {
@@ -80,10 +57,6 @@ impl ser::Serializer for Key<'_, '_> {
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
     fn serialize_unit_variant(
         self,
         _: &'static str,
@@ -91,24 +64,6 @@ impl ser::Serializer for Key<'_, '_> {
         variant: &'static str,
     ) -> Result<(), Fail> {
         self.serialize_str(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Fail> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), Fail> {
-        Err(Fail::other(KEY))
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Fail> {

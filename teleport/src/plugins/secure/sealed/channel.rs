@@ -231,9 +231,7 @@ impl Channel {
                 tag.into(),
             )
             .ok()?;
-        let mut text = text.freeze();
-        let query = take(&mut text)?;
-        let meta = take(&mut text)?;
+        let [query, meta, body] = parts(text.freeze())?;
         let uri = match query.is_empty() {
             true => None,
             false => Some(Uri::new([outside.uri, &query].concat())),
@@ -241,7 +239,7 @@ impl Channel {
         Some(Parts {
             uri,
             meta: Meta::from_encoded(meta),
-            body: text,
+            body,
         })
     }
 }
@@ -262,6 +260,11 @@ fn put(dst: &mut impl BufMut, text: &[u8]) -> Option<()> {
     dst.put_u32(u32::try_from(text.len()).ok()?);
     dst.put_slice(text);
     Some(())
+}
+
+/// Query, metadata and body of what was sealed.
+pub(super) fn parts(mut text: Bytes) -> Option<[Bytes; 3]> {
+    Some([take(&mut text)?, take(&mut text)?, text])
 }
 
 fn take(text: &mut Bytes) -> Option<Bytes> {

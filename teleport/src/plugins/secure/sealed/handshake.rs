@@ -8,7 +8,8 @@
 //!
 //! Everything is made by HKDF-SHA256 from the key, both nonces, the version and the id, under labels
 //! that differ by direction and use. A proof is what only somebody with the key can make for these
-//! nonces.
+//! nonces. All three have one sequence text, and nothing in them but what stands here: a message that
+//! is not, byte for byte, as this end would write it is refused.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 use super::super::hex;
 use super::channel::{Channel, Secrets};
 use super::{Key, Shared};
-use crate::message::{Message, Meta, Mtype};
+use crate::message::{Message, Meta, Mtype, Seq};
 use crate::plugins::auth::constant_time_eq;
 use crate::{Error, PreSession, Rerror};
 
@@ -94,13 +95,11 @@ pub(super) async fn dial(shared: &Shared, pre: &mut PreSession) -> Result<Channe
     let key = &shared.key;
     let nonce = nonce().map_err(failed)?;
     let seq = pre.next_seq();
-    let hello = Message::new(Mtype::CALL, HELLO, "")
-        .with_seq(seq.clone())
-        .with_meta(VERSION_KEY, VERSION)
-        .with_meta(KEY_KEY, &key.id)
-        .with_meta(NONCE_KEY, hex::encode(&nonce));
-    pre.send(hello).await.map_err(local)?;
-    let reply = pre.receive().await.map_err(local)?.header;
+    pre.send(hello(&key.id, &nonce, &seq))
+        .await
+        .map_err(local)?;
+    let message = pre.receive().await.map_err(local)?;
+    let reply = &message.header;
     // An error refuses whatever it belongs to: a peer that is full says so before it reads.
     if let Some(rerror) = Rerror::from_meta(&reply.meta) {
         return Err(failed(match reply.seq == seq {
@@ -119,6 +118,7 @@ pub(super) async fn dial(shared: &Shared, pre: &mut PreSession) -> Result<Channe
     }
     let theirs = bytes(&reply.meta, NONCE_KEY).ok_or_else(|| no("nonce", shared))?;
     let proof = bytes(&reply.meta, PROOF_KEY).ok_or_else(|| no("proof", shared))?;
+    exactly(&message, &answer(&theirs, &proof, &seq), shared)?;
     let derived = derive(shared, key, &nonce, &theirs)?;
     if !constant_time_eq(proof, &derived.server_proof[..]) {
         return Err(failed(format!(
@@ -126,9 +126,9 @@ pub(super) async fn dial(shared: &Shared, pre: &mut PreSession) -> Result<Channe
             key.id
         )));
     }
-    let ready = Message::new(Mtype::PUSH, READY, "")
-        .with_meta(PROOF_KEY, hex::encode(&derived.client_proof[..]));
-    pre.send(ready).await.map_err(local)?;
+    pre.send(ready(&derived.client_proof, &seq))
+        .await
+        .map_err(local)?;
     Ok(derived.channel(true, shared.most))
 }
 
@@ -146,30 +146,27 @@ pub(super) async fn accept(shared: &Shared, pre: &mut PreSession) -> Result<Chan
             Err(rerror)
         }
         Ok((nonce, derived)) => {
-            let reply = Message::new(Mtype::REPLY, "", "")
-                .with_seq(hello.header.seq)
-                .with_meta(NONCE_KEY, hex::encode(&nonce))
-                .with_meta(PROOF_KEY, hex::encode(&derived.server_proof[..]));
-            pre.send(reply).await.map_err(local)?;
-            let ready = pre.receive().await.map_err(local)?.header;
-            let proof = bytes(&ready.meta, PROOF_KEY);
-            let is_ready = ready.mtype == Mtype::PUSH && ready.uri.as_bytes() == READY.as_bytes();
-            match proof {
-                Some(proof) if is_ready && constant_time_eq(proof, &derived.client_proof[..]) => {
-                    Ok(derived.channel(false, shared.most))
-                }
-                _ => Err(shared.failed(
+            let seq = &hello.header.seq;
+            pre.send(answer(&nonce, &derived.server_proof, seq))
+                .await
+                .map_err(local)?;
+            let message = pre.receive().await.map_err(local)?;
+            let proof = bytes(&message.header.meta, PROOF_KEY).unwrap_or_default();
+            if !constant_time_eq(proof, &derived.client_proof[..]) {
+                return Err(shared.failed(
                     "the other end did not prove that it has the key, or somebody changed the \
                      handshake",
-                )),
+                ));
             }
+            exactly(&message, &ready(&proof, seq), shared)?;
+            Ok(derived.channel(false, shared.most))
         }
     }
 }
 
 /// What a hello is answered with.
-fn greet(shared: &Shared, hello: &Message) -> Result<(Nonce, Derived), Rerror> {
-    let header = &hello.header;
+fn greet(shared: &Shared, message: &Message) -> Result<(Nonce, Derived), Rerror> {
+    let header = &message.header;
     if header.mtype != Mtype::CALL || header.uri.as_bytes() != HELLO.as_bytes() {
         return Err(shared.failed(format!(
             "this peer takes sealed sessions only, and the first message was no CALL {HELLO}"
@@ -186,9 +183,50 @@ fn greet(shared: &Shared, hello: &Message) -> Result<(Nonce, Derived), Rerror> {
         .key(id)
         .ok_or_else(|| shared.failed(format!("this peer has no key {id:?}")))?;
     let theirs = bytes(&header.meta, NONCE_KEY).ok_or_else(|| no("nonce", shared))?;
+    exactly(message, &hello(id, &theirs, &header.seq), shared)?;
     let nonce = nonce().map_err(|why| shared.failed(why))?;
     let derived = derive(shared, key, &theirs, &nonce)?;
     Ok((nonce, derived))
+}
+
+fn hello(id: &str, nonce: &Nonce, seq: &Seq) -> Message {
+    Message::new(Mtype::CALL, HELLO, "")
+        .with_seq(seq.clone())
+        .with_meta(VERSION_KEY, VERSION)
+        .with_meta(KEY_KEY, id)
+        .with_meta(NONCE_KEY, hex::encode(nonce))
+}
+
+fn answer(nonce: &Nonce, proof: &[u8; 32], seq: &Seq) -> Message {
+    Message::new(Mtype::REPLY, "", "")
+        .with_seq(seq.clone())
+        .with_meta(NONCE_KEY, hex::encode(nonce))
+        .with_meta(PROOF_KEY, hex::encode(proof))
+}
+
+fn ready(proof: &[u8; 32], seq: &Seq) -> Message {
+    Message::new(Mtype::PUSH, READY, "")
+        .with_seq(seq.clone())
+        .with_meta(PROOF_KEY, hex::encode(proof))
+}
+
+/// Nothing in a message of the handshake is left to others.
+fn exactly(message: &Message, due: &Message, shared: &Shared) -> Result<(), Rerror> {
+    let parts = |message: &Message| {
+        let header = &message.header;
+        (
+            (header.mtype, header.seq.clone(), header.body_codec),
+            (
+                header.uri.as_bytes().to_vec(),
+                header.meta.encoded().to_vec(),
+            ),
+            (header.xfer.ids().to_vec(), message.body.clone()),
+        )
+    };
+    if parts(message) == parts(due) {
+        return Ok(());
+    }
+    Err(shared.failed("a message of the handshake is not as its version says; somebody changed it"))
 }
 
 fn derive(shared: &Shared, key: &Key, client: &Nonce, server: &Nonce) -> Result<Derived, Rerror> {
