@@ -14,18 +14,18 @@ from table import replace  # noqa: E402
 
 # The functions that begin a stage, by file and last name.
 POLL = r"teleport/session/task::poll_session"
-READING = r"teleport/session/task::read_some"
-TAKE = r"teleport/session/task::take"
+READING = r"teleport/session/task/reading::read_some"
+TAKE = r"teleport/session/task/reading::take"
 UNPACK = r"teleport/proto/raw/unpack::unpack"
 FRAME = r"teleport/session/dispatch::frame"
-WAKE = r"teleport/session/dispatch::(wake|finish)"
+WAKE = r"teleport/session/dispatch/wakers::(wake|finish)"
 ROUTE = r"teleport/message/uri::plain_path|teleport/router/table::find"
 DECODE = r"teleport/codec/protobuf::decode_message"
 ENCODE = r"teleport/codec/protobuf::encode_message"
-PACK = r"teleport/session/inner::pack"
+PACK = r"teleport/session/inner/sending::pack"
 WRITE = r"teleport/session/outbound::(put|poll_work)"
 CALL = r"teleport/session/call::poll"
-PLACE = r"teleport/session/call::take_in|teleport/session/calls::(poll|deliver)"
+PLACE = r"teleport/session/launch::take_in|teleport/session/calls::(poll|deliver)"
 FREE = r"core/ptr/mod::drop_in_placeteleport_benches\.\.message\.\.BenchmarkMessage"
 HANDLER = r"load/message::answered"
 

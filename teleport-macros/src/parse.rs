@@ -67,7 +67,7 @@ pub(crate) enum Takes {
     /// Something in parentheses: `range(1..=100)`.
     #[cfg(feature = "binder")]
     Group,
-    /// A number: `code = 400`.
+    /// A number or a constant: `code = 400`, `code = codes::EMPTY`.
     #[cfg(feature = "binder")]
     Number,
 }
@@ -309,7 +309,13 @@ fn read_value(input: ParseStream<'_>, ident: &Ident, rule: &Rule) -> syn::Result
     match rule.takes {
         #[cfg(feature = "binder")]
         Takes::Number => syn::parse2::<Number>(rest.clone())
-            .map(|_| Value::Tokens(rest.clone()))
+            .map(drop)
+            .or_else(|error| {
+                syn::parse2::<Path>(rest.clone())
+                    .map(drop)
+                    .map_err(|_| error)
+            })
+            .map(|()| Value::Tokens(rest.clone()))
             .map_err(|_| wrong(rest, &format!("`{}` wants a number", rule.name))),
         #[cfg(feature = "binder")]
         Takes::TextOrNothing | Takes::TextEitherWay | Takes::Group => read_text(rest, rule, &wrong),

@@ -57,6 +57,7 @@
 //! | `graceful` | shutdown and reboot by signals; Unix | no |
 //! | `secure` | plugins that encrypt messages | no |
 //! | `tls` | encrypted connections, by rustls | no |
+//! | `tls-native-roots` | trust in the authorities that the system trusts | no |
 //! | `unixpacket` | unix sockets that keep packets apart; Linux | no |
 //! | `full` | all of these | no |
 //!

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
@@ -23,6 +24,10 @@ use args::{Args, Command};
 mod args;
 #[path = "conformance_peer/line.rs"]
 mod line;
+
+/// How long the server waits for running handlers and slow readers when a signal ends it. Whoever
+/// sends one waits no longer than a second.
+const LAST_CALLS: Duration = Duration::from_millis(250);
 
 /// How long the client goes on listening for pushes after its last call.
 const LAST_PUSHES: Duration = Duration::from_millis(100);
@@ -71,13 +76,18 @@ async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         None => server(&options, &Notes::default())?,
         Some(backend) => {
             let dials = Peer::builder().proto(options.proto.proto()).build()?;
-            relay(&options, Dialled::new(dials, backend))?
+            let backend = Arc::new(Dialled::new(dials, backend));
+            let proxy = relay(&options, Arc::clone(&backend))?;
+            // At once, as the original does; one that is not there yet is dialled by a later call.
+            tokio::spawn(async move { backend.session().await });
+            proxy
         }
     };
     // Whoever reads the first line may send a signal at once.
     #[cfg(unix)]
     let graceful = teleport::graceful::Graceful::builder()
         .peer(&peer)
+        .deadline(LAST_CALLS)
         .start()?;
     let address = peer.listen_on(&args.listen).await?;
     print(&address.to_string());

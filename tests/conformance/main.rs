@@ -4,8 +4,10 @@
 mod ages;
 mod args;
 mod codec;
+mod crowd;
 mod decode;
 mod frames;
+mod program;
 mod protos;
 mod rerror;
 mod secure;

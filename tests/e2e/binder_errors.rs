@@ -26,12 +26,16 @@ fn invalid(handler: &str, param: &str, reason: &str) -> String {
 
 const MOST: u32 = 9;
 
+mod codes {
+    pub(super) const LONG: i32 = 7;
+}
+
 #[derive(Deserialize, Bind)]
 struct Plain {
     #[param(range(..=MOST))]
     a: i64,
     #[serde(default)]
-    #[param(len(..=MOST as usize), error(code = 7))]
+    #[param(len(..=MOST as usize), error(code = codes::LONG))]
     b: String,
 }
 

@@ -283,3 +283,38 @@ async fn handlers_call_back_and_forth_within_the_bounds() {
     let depth: u32 = pair.here.call("/back/and/forth", 20_u32).await.unwrap();
     assert_eq!(depth, 20);
 }
+
+/// Runs something on a clock that only goes on while nothing else does, and fails when it does not
+/// come to its end: a session that is never at rest keeps such a clock from going on.
+fn comes_to_rest(work: impl Future<Output = ()> + Send + 'static) {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(work);
+        done.send(()).unwrap();
+    });
+    let ended = ended.recv_timeout(Duration::from_secs(60));
+    assert!(
+        ended.is_ok(),
+        "a session is never at rest, or the test panicked"
+    );
+}
+
+#[test]
+fn a_connection_that_takes_no_more_bytes_is_at_rest_while_its_handlers_wait() {
+    comes_to_rest(async {
+        let parts = Parts::default();
+        let server = Peer::builder().build().unwrap();
+        server.route_call(parts.work()).unwrap();
+        let (session, mut stream) = bare(&server, 64 * 1024).await;
+        let mut calls = RawFrame::call("A", "/work/slow", "x").bytes();
+        calls.extend(RawFrame::call("B", "/work/fast", "x").bytes());
+        stream.write_all(&calls).await.unwrap();
+        drop(stream);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(!session.health());
+        parts.gate.0.notify_one();
+        session.closed().await;
+    });
+}

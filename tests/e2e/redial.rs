@@ -11,6 +11,7 @@ mod plugins;
 mod pushes;
 mod random;
 mod sockets;
+mod transports;
 
 use std::sync::Arc;
 use std::time::Duration;

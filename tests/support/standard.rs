@@ -3,6 +3,7 @@
 //! The table of its routes stands in [`routes`]. Tests build it once per conversation; the program
 //! `conformance-peer` is made of it too.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use bytes::Bytes;
 use teleport::plugins::auth::{Launch, Verify, constant_time_eq};
 use teleport::plugins::heartbeat::{Ping, Pong};
 use teleport::{
-    Error, Peer, PeerBuilder, Plugin, Rerror, Session, UnknownCallCtx, UnknownPushCtx, WriteCtx,
-    codec::Raw, plugins::IgnoreCase,
+    Error, Peer, PeerBuilder, Plugin, PreSession, Rerror, Session, UnknownCallCtx, UnknownPushCtx,
+    WriteCtx, codec::Raw, plugins::IgnoreCase,
 };
 
 mod bind;
@@ -179,7 +180,7 @@ fn builder(options: &Options) -> Result<PeerBuilder, Error> {
         builder = builder.plugin(secure::plugin(key)?);
     }
     if options.push_after_call {
-        builder = builder.plugin(PushAfterCall);
+        builder = builder.plugin(PushAfterCall::default());
     }
     if options.pong {
         builder = builder.plugin(Pong::new());
@@ -215,7 +216,12 @@ impl teleport::router::UnknownPushHandler for NoteUnknown {
 }
 
 /// Pushes to each connection, once, as soon as the reply of a call is on its way.
-struct PushAfterCall;
+#[derive(Default)]
+struct PushAfterCall {
+    /// How many connections wait for their push, at the most. Mostly none does, and then a call need
+    /// not look through all of them.
+    due: AtomicUsize,
+}
 
 const PUSHED: &str = "conformance: pushed";
 
@@ -225,10 +231,32 @@ impl Plugin for PushAfterCall {
         "push_after_call"
     }
 
+    fn post_accept(&self, _: &mut PreSession) -> Result<(), Rerror> {
+        self.due.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn post_dial(&self, _: &mut PreSession) -> Result<(), Rerror> {
+        self.due.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn post_disconnect(&self, session: &Session) -> Result<(), Rerror> {
+        if is_first(session) {
+            self.due.fetch_sub(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
     async fn post_write_reply(&self, ctx: &mut WriteCtx) -> Result<(), Rerror> {
+        if self.due.load(Ordering::SeqCst) == 0 {
+            return Ok(());
+        }
         for session in ctx.session().peer().sessions().all() {
             if is_first(&session) {
-                session.push("/push/status", BROADCAST).await?;
+                self.due.fetch_sub(1, Ordering::SeqCst);
+                // Who is gone meanwhile is no reason to leave out the others.
+                let _ = session.push("/push/status", BROADCAST).await;
             }
         }
         Ok(())

@@ -66,7 +66,7 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::accepted(&self.0, Stream::new(stream), &self.0.proto).await
+        connect::accepted(&self.0, Stream::new(stream), &self.0.proto, Duration::ZERO).await
     }
 
     /// [`serve_conn`](Self::serve_conn) for another protocol than the peer's own.
@@ -83,7 +83,7 @@ impl Peer {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let proto: Arc<dyn Proto> = Arc::new(proto);
-        connect::accepted(&self.0, Stream::new(stream), &proto).await
+        connect::accepted(&self.0, Stream::new(stream), &proto, Duration::ZERO).await
     }
 }
 
@@ -197,11 +197,17 @@ async fn establish(shared: &Arc<Shared>, stream: Stream, how: &How) {
 
 async fn encrypt_and_accept(shared: &Arc<Shared>, stream: Stream, how: &How) -> Result<(), Error> {
     #[cfg(feature = "tls")]
-    let stream = match &how.tls {
-        Some(tls) => encrypt(shared, stream, tls).await?,
-        None => stream,
+    let (stream, spent) = match &how.tls {
+        Some(tls) => {
+            let begun = tokio::time::Instant::now();
+            let stream = encrypt(shared, stream, tls).await?;
+            (stream, begun.elapsed())
+        }
+        None => (stream, Duration::ZERO),
     };
-    connect::accepted(shared, stream, &how.proto).await?;
+    #[cfg(not(feature = "tls"))]
+    let spent = Duration::ZERO;
+    connect::accepted(shared, stream, &how.proto, spent).await?;
     Ok(())
 }
 

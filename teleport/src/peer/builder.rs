@@ -105,6 +105,8 @@ impl PeerBuilder {
         redial_backoff: Backoff = redial_backoff;
         /// Sets how long a connection must have lasted for the pauses to start again.
         redial_stable_after: Duration = redial_stable_after;
+        /// Sets how long one attempt to dial again may take.
+        redial_attempt_timeout: Duration = redial_attempt_timeout;
         /// Sets how many calls and pushes of a session may wait for its next connection.
         redial_max_waiting: usize = redial_max_waiting;
         /// Sets the codec that bodies are sent in, by its name.

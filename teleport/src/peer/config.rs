@@ -64,6 +64,10 @@ pub struct PeerConfig {
     /// How long a connection must have lasted for the count and the pauses to start again. Default:
     /// 10 s.
     pub redial_stable_after: Duration,
+    /// How long one attempt to dial again may take to open a stream, where dialling has no limit of
+    /// its own by `default_dial_timeout` or [`Dial::timeout`](crate::peer::Dial::timeout). Default:
+    /// 10 s; zero: no limit, and an attempt that hangs is the last.
+    pub redial_attempt_timeout: Duration,
     /// How many calls and pushes of a session may wait for its next connection, with bodies of
     /// `queue_limit` bytes together; more are refused with
     /// [`ErrorKind::Busy`](crate::ErrorKind::Busy). Default: 1024.
@@ -115,8 +119,8 @@ pub struct PeerConfig {
     #[cfg(feature = "binder")]
     #[cfg_attr(docsrs, doc(cfg(feature = "binder")))]
     pub bind_error: Option<fn(handler: &str, param: &str, reason: &str) -> crate::Rerror>,
-    /// How long the encryption and the plugins may take with a new connection before it is a
-    /// session. Default: 5 s.
+    /// How long a new connection may take before it is a session, encryption and plugins together;
+    /// on the side that dials, each of the two. Default: 5 s.
     pub handshake_timeout: Duration,
     /// The largest message before a connection is a session, in bytes. Default: 16 KiB.
     pub handshake_message_limit: usize,
@@ -162,6 +166,7 @@ impl Default for PeerConfig {
             redial_max_interval: Duration::from_secs(30),
             redial_backoff: Backoff::default(),
             redial_stable_after: Duration::from_secs(10),
+            redial_attempt_timeout: Duration::from_secs(10),
             redial_max_waiting: 1024,
             listen_address: None,
             local_port: None,

@@ -4,12 +4,17 @@
 //! message stands. Whatever has to wait, and whatever a plugin looks at, moves on elsewhere
 //! ([`super::slow`]); the read loop goes on with the next message.
 
+mod fates;
+mod push;
+mod wakers;
+
 use std::sync::Arc;
-use std::task::Waker;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
+pub(super) use self::fates::{invalid_uri, no_codec, not_found, push_done, stray, undecoded};
+pub(super) use self::wakers::Wakers;
 use super::Session;
 use super::answer::{Answer, Owed};
 use super::calls::{ReplyBytes, ReplyIn};
@@ -17,14 +22,14 @@ use super::control;
 use super::cuts;
 use super::inner::Inner;
 use super::limited;
-use super::log::{self, Kind, Record};
+use super::log::{Kind, Record};
 use super::slow;
-use crate::codec::{self, BodyRef};
-use crate::context::{CallCtx, PushCtx, Received};
-use crate::message::{Frame, Head, Meta, Mtype, seq, uri};
+use crate::codec::BodyRef;
+use crate::context::{CallCtx, Received};
+use crate::message::{Frame, Head, Meta, Mtype, uri};
 use crate::plugin::Hooks;
 use crate::rerror::{Rerror, code};
-use crate::router::handler::{CallHandler, DecodeFail, PushOutcome, Started, Step};
+use crate::router::handler::{CallHandler, Started};
 use crate::router::{Entry, Tables};
 use crate::xfer::XferPipe;
 
@@ -72,45 +77,6 @@ pub(super) struct Dispatch<'a> {
     pub(super) arrived: Option<Instant>,
     /// How many of the messages were no replies.
     pub(super) came: u64,
-}
-
-/// Wakes callers. When a batch brings more than one reply their next calls are a burst: the
-/// session's task then promises to write for all of them, before the first is woken.
-pub(super) struct Wakers<'a> {
-    inner: &'a Inner,
-    first: Option<Waker>,
-    promised: bool,
-}
-
-impl<'a> Wakers<'a> {
-    pub(super) fn new(inner: &'a Inner) -> Self {
-        Self {
-            inner,
-            first: None,
-            promised: false,
-        }
-    }
-
-    fn wake(&mut self, waker: Waker) {
-        if self.promised {
-            waker.wake();
-        } else if let Some(first) = self.first.take() {
-            self.inner.out.promise();
-            self.promised = true;
-            first.wake();
-            waker.wake();
-        } else {
-            self.first = Some(waker);
-        }
-    }
-
-    /// Wakes the only one; tells whether a promise was made.
-    pub(super) fn finish(mut self) -> bool {
-        if let Some(first) = self.first.take() {
-            first.wake();
-        }
-        self.promised
-    }
 }
 
 impl Dispatch<'_> {
@@ -312,85 +278,6 @@ impl Dispatch<'_> {
         Ok(())
     }
 
-    fn push(&self, head: &Head<'_>, size: usize, body: BodyRef<'_>) -> Result<(), Stop> {
-        let record = self.record(Kind::PushHandle, head, size, body);
-        if let Some(turned) = self.overload() {
-            if self.tables.hooks.any(EARLY_PUSH) {
-                let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
-                slow::drop_push(job, self.inner);
-            }
-            self.inner.count_dropped_push();
-            push_done(self.inner, record, head.uri, Some(&turned.rerror));
-            return Ok(());
-        }
-        if self.tables.hooks.any(EARLY_PUSH) {
-            let life = limited::life(self.inner, head, None, self.tables.aged);
-            let job = slow::Job::new(self.received(head, size), body.to_bytes(), self.tables);
-            slow::start(
-                self.inner,
-                slow::push(job.limited(life), record, self.inner),
-            );
-            return Ok(());
-        }
-        let found = match uri::plain_path(head.uri) {
-            Some(path) => self.tables.pushes.find(path).map(|entry| (entry, None)),
-            None => {
-                let received = self.received(head, size);
-                let path = received.uri().path_bytes();
-                if path.is_empty() {
-                    push_done(self.inner, record, head.uri, Some(&invalid_uri()));
-                    return Ok(());
-                }
-                self.tables
-                    .pushes
-                    .find(path)
-                    .map(|entry| (entry, Some(received)))
-            }
-        };
-        let Some((entry, received)) = found else {
-            push_done(self.inner, record, head.uri, Some(&Rerror::not_found()));
-            return Ok(());
-        };
-        let received = received.unwrap_or_else(|| self.received(head, size));
-        if !entry.direct || limited::is_limited(self.inner, head) {
-            let life = limited::life(self.inner, head, Some(entry.info.limits()), false);
-            let job = slow::Job::new(received, body.to_bytes(), self.tables).limited(life);
-            let own_task = entry.mode != crate::router::RunMode::Inline;
-            let future = slow::routed_push(job, Arc::clone(entry), record, self.inner);
-            if own_task {
-                cuts::spawn(self.inner, false, future)
-            } else {
-                slow::start(self.inner, future)
-            }
-            return Ok(());
-        }
-        match entry
-            .handler
-            .start(&self.inner.env().codecs, PushCtx::new(received), body)
-        {
-            Ok(Step::Done(result)) => {
-                push_done(self.inner, record, head.uri, result.as_ref().err());
-            }
-            Ok(Step::Pending(future)) => {
-                let running = self.inner.count_running();
-                let uri: Box<[u8]> = head.uri.into();
-                let finishes = cuts::finishes(self.inner, entry.info.limits());
-                cuts::spawn(self.inner, finishes, async move {
-                    let (_, result): PushOutcome = future.await;
-                    push_done(&running.session().0, record, &uri, result.as_ref().err());
-                });
-            }
-            Err(fail) => {
-                let rerror = fail.to_rerror();
-                push_done(self.inner, record, head.uri, Some(&rerror));
-                if head.body_codec == codec::NONE {
-                    return Err(no_codec(&rerror));
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn reply(&mut self, head: &Head<'_>, size: usize, body: BodyRef<'_>) {
         if self.tables.hooks.any(ANY_REPLY) {
             // Only a reply that somebody waits for is worth a task of its own.
@@ -445,87 +332,4 @@ fn keep(body: BodyRef<'_>, mut buffer: Vec<u8>) -> ReplyBytes {
     buffer.clear();
     buffer.extend_from_slice(body.as_slice());
     ReplyBytes::Copied(buffer)
-}
-
-#[cold]
-pub(super) fn stray(inner: &Inner, seq: &[u8]) {
-    tracing::debug!(
-        remote = %inner.remote,
-        seq = %seq::Seq::from(seq),
-        "a reply came that nobody waits for"
-    );
-}
-
-#[cold]
-pub(super) fn invalid_uri() -> Rerror {
-    Rerror::bad_message("invalid URI for message")
-}
-
-/// Says which route was meant, perhaps.
-#[cold]
-pub(super) fn not_found(inner: &Inner, tables: &Tables, uri: &[u8]) {
-    if !tracing::enabled!(tracing::Level::INFO) {
-        return;
-    }
-    let uri = uri::Uri::new(uri);
-    let nearest = tables.calls.nearest(uri.path()).unwrap_or("none");
-    tracing::info!(
-        remote = %inner.remote,
-        path = %log::printable(uri.path_bytes()),
-        nearest,
-        "there is no such route for calls"
-    );
-}
-
-/// A body without a codec that does not decode ends the connection; any other is error 400.
-#[cold]
-pub(super) fn undecoded(
-    inner: &Arc<Inner>,
-    codec: u8,
-    answer: Answer,
-    fail: &DecodeFail,
-) -> Result<(), Stop> {
-    let rerror = fail.to_rerror();
-    if codec == codec::NONE {
-        return Err(no_codec(&rerror));
-    }
-    answer.refuse(inner, &rerror);
-    Ok(())
-}
-
-#[cold]
-pub(super) fn no_codec(rerror: &Rerror) -> Stop {
-    Stop(format!(
-        "a body without a codec does not decode: {}",
-        rerror.reason()
-    ))
-}
-
-/// A push is over; nobody but the log is told.
-pub(super) fn push_done(
-    inner: &Inner,
-    record: Option<Box<Record>>,
-    uri: &[u8],
-    error: Option<&Rerror>,
-) {
-    match (record, error) {
-        (Some(record), error) => record.write(&inner.remote, error),
-        (None, Some(error)) => tracing::warn!(
-            remote = %inner.remote,
-            uri = %log::printable(uri),
-            error = %log::printable(error.to_string().as_bytes()),
-            "a push was not handled"
-        ),
-        (None, None) => {}
-    }
-}
-
-impl DecodeFail {
-    #[cold]
-    pub(super) fn to_rerror(&self) -> Rerror {
-        match self {
-            Self::Codec(error) => Rerror::bad_message(error.to_string()),
-            Self::Panic(text) => Rerror::internal(text.clone()),
-        }
-    }
 }

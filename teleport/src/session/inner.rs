@@ -1,30 +1,31 @@
 //! The state that a session's task and its handles share.
 
+mod sending;
+mod state;
+
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
-use bytes::{Bytes, BytesMut};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+pub(super) use self::sending::{Payload, pack_error};
+use self::state::OPEN;
+pub(super) use self::state::{LOOK_DRAIN, LOOK_OUT, LOOK_STATE};
 use super::Session;
-use super::batch;
 use super::calls::Calls;
 use super::cancels::Cancels;
 use super::cuts::Cuts;
 use super::drain::Drain;
 use super::guard::Guard;
 use super::line::Line;
-use super::outbound::{After, CHAIN_FROM, FLUSH_AT, Outbound, Put, When};
-use super::scratch;
+use super::outbound::Outbound;
 use super::unwritten::Link;
-use crate::codec::CodecError;
-use crate::error::{Error, ErrorKind};
-use crate::message::{Head, Meta, seq::COUNTERS};
+use crate::message::{Meta, seq::COUNTERS};
 use crate::peer::{Peer, Shared};
-use crate::proto::{Body, Env, Pack, Proto, ProtoError};
+use crate::proto::{Env, Pack, Proto};
 use crate::socket::{Address, WriteHalf};
 use crate::swap::Swap;
 
@@ -37,21 +38,6 @@ pub(crate) struct Bounds {
     pub(crate) in_flight: usize,
     pub(crate) stall: Duration,
 }
-
-const OPEN: u8 = 0;
-/// The peer shuts down. The other end was told, and until it has taken notice all goes on.
-const DRAINING: u8 = 1;
-/// The other end is going away: nothing new of this side, while its calls are still handled.
-const LEAVING: u8 = 2;
-const CLOSING: u8 = 3;
-const FAILED: u8 = 4;
-const ABORTED: u8 = 5;
-const CLOSED: u8 = 6;
-
-/// What a session's task has to look at.
-pub(super) const LOOK_OUT: u8 = 1;
-pub(super) const LOOK_STATE: u8 = 2;
-pub(super) const LOOK_DRAIN: u8 = 4;
 
 pub(crate) struct Inner {
     /// Tells this session from all others of the process.
@@ -114,24 +100,6 @@ pub(crate) struct Inner {
     pub(super) pushes_lost: AtomicUsize,
     /// What a shutdown has to tell of this session, once there is one.
     pub(super) drain: OnceLock<Box<Drain>>,
-}
-
-/// What a message's body is made from.
-pub(super) enum Payload<'a> {
-    /// Ready bytes.
-    Bytes(&'a Bytes),
-    /// Something to be encoded straight behind the head.
-    Encode(&'a mut dyn FnMut(&mut BytesMut) -> Result<(), CodecError>),
-}
-
-impl Payload<'_> {
-    /// The same, for a shorter while.
-    fn lend(&mut self) -> Payload<'_> {
-        match self {
-            Self::Bytes(bytes) => Payload::Bytes(bytes),
-            Self::Encode(encode) => Payload::Encode(&mut **encode),
-        }
-    }
 }
 
 impl Inner {
@@ -308,247 +276,8 @@ impl Inner {
         }
     }
 
-    /// Whether this side may call and push.
-    #[inline]
-    pub(crate) fn is_open(&self) -> bool {
-        self.state.load(Ordering::SeqCst) <= DRAINING
-    }
-
-    /// Whether nothing is known of an end.
-    #[inline]
-    pub(super) fn is_untroubled(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == OPEN
-    }
-
-    /// Whether calls of the other end are refused.
-    pub(super) fn refuses(&self) -> bool {
-        self.state.load(Ordering::SeqCst) >= CLOSING
-    }
-
-    /// Whether this side is closing, in good order so far.
-    pub(super) fn is_closing(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == CLOSING
-    }
-
-    /// Whether reading is over: by an error, the end of the stream, or a plugin.
-    pub(super) fn has_failed(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == FAILED
-    }
-
-    pub(super) fn is_aborted(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == ABORTED
-    }
-
-    /// Whether nothing goes out any more, and the last hooks have run or are about to.
-    pub(super) fn sends_nothing(&self) -> bool {
-        self.state.load(Ordering::SeqCst) >= ABORTED
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == CLOSED
-    }
-
     pub(super) fn running(&self) -> usize {
         self.running.load(Ordering::SeqCst)
-    }
-
-    pub(super) fn close_reason(&self) -> Option<String> {
-        self.reason.get().cloned()
-    }
-
-    /// Notes why the session ends; the first to say so is right.
-    pub(super) fn set_reason(&self, reason: impl Into<String>) {
-        let _ = self.reason.set(reason.into());
-    }
-
-    /// Notes what the other end says, who refuses the connection.
-    pub(super) fn set_refusal(&self, meta: Meta) {
-        let _ = self.refusal.set(Box::new(meta));
-    }
-
-    /// What the other end said, if it refused the connection.
-    pub(super) fn refusal(&self) -> Option<&Meta> {
-        self.refusal.get().map(|meta| &**meta)
-    }
-
-    /// No new calls from now on; the task ends the session when all that runs is done.
-    pub(crate) fn begin_close(&self, reason: &str) {
-        match self.line() {
-            Some(line) => line.close(reason),
-            None => self.begin_close_here(reason),
-        }
-    }
-
-    /// [`begin_close`](Self::begin_close)s this connection, whatever becomes of the session.
-    pub(super) fn begin_close_here(&self, reason: &str) {
-        self.raise_state(CLOSING, reason);
-    }
-
-    /// No new calls of this side from now on: the other end is going away.
-    pub(super) fn leave(&self, reason: &str) {
-        self.raise_state(LEAVING, reason);
-    }
-
-    /// The peer shuts down; the session's task tells the other end.
-    pub(crate) fn ask_to_drain(self: &Arc<Self>) {
-        if let Some(line) = self.line().filter(|line| line.up().is_none()) {
-            // There is no other end to be told.
-            line.close("the peer shuts down");
-        }
-        for connection in self.connections() {
-            connection.look(LOOK_DRAIN);
-        }
-    }
-
-    /// Called by the session's task, between two messages, so that each is counted once.
-    #[cold]
-    pub(super) fn begin_drain(&self) {
-        if self.drain.get().is_some() {
-            return;
-        }
-        self.begin_count();
-        let from = (OPEN, DRAINING);
-        let _ = self
-            .state
-            .compare_exchange(from.0, from.1, Ordering::SeqCst, Ordering::SeqCst);
-        if !self.has_failed() && self.tell(self.going_away()).is_err() {
-            tracing::debug!(remote = %self.remote, "the other end cannot be told of the shutdown");
-        }
-    }
-
-    /// Ends reading, and with it all calls that wait for a reply; what handlers still answer is
-    /// written before the connection is shut.
-    pub(super) fn fail(&self, reason: impl Into<String>) {
-        self.raise_state(FAILED, reason);
-        self.calls.close();
-    }
-
-    /// [`fail`](Self::fail)s for something that the other end, or a plugin, did.
-    #[cold]
-    pub(super) fn broken(&self, reason: String) {
-        if !self.has_failed() {
-            tracing::warn!(remote = %self.remote, reason, "session is closed");
-        }
-        self.fail(reason);
-    }
-
-    /// [`fail`](Self::fail)s because the stream takes no more bytes.
-    pub(super) fn fail_writing(&self) {
-        let error = self.out.take_error();
-        let why = error.map_or_else(|| "the connection is shut".to_owned(), |e| e.to_string());
-        self.fail(format!("writing failed: {why}"));
-    }
-
-    /// Ends the session at once, with all its connections.
-    pub(crate) fn abort_session(&self, reason: &str) {
-        match self.line() {
-            Some(line) => line.abort(reason),
-            None => self.abort(reason),
-        }
-    }
-
-    /// [`abort`](Self::abort)s the connection for something that is worth a line in the log.
-    #[cold]
-    pub(crate) fn drop_for(&self, reason: &str) {
-        if !self.is_aborted() {
-            tracing::warn!(remote = %self.remote, reason, "session is closed");
-        }
-        self.abort(reason);
-    }
-
-    /// [`abort_session`](Self::abort_session)s for something that is worth a line in the log.
-    #[cold]
-    pub(crate) fn abort_for(&self, reason: &str) {
-        if !self.is_aborted() {
-            tracing::warn!(remote = %self.remote, reason, "session is closed");
-        }
-        self.abort_session(reason);
-    }
-
-    /// Ends the connection at once.
-    pub(crate) fn abort(&self, reason: impl Into<String>) {
-        self.raise_state(ABORTED, reason);
-    }
-
-    fn raise_state(&self, to: u8, reason: impl Into<String>) {
-        let mut state = self.state.load(Ordering::SeqCst);
-        while state < to {
-            match self
-                .state
-                .compare_exchange(state, to, Ordering::SeqCst, Ordering::SeqCst)
-            {
-                Ok(_) => {
-                    self.set_reason(reason);
-                    self.leave_line(to >= FAILED);
-                    break;
-                }
-                Err(now) => state = now,
-            }
-        }
-        if to >= FAILED {
-            self.done.notify_waiters();
-        }
-        self.look(LOOK_STATE);
-    }
-
-    /// Tells the line of the session that this connection is not to be used any more. Once it has
-    /// failed nothing more is written, so that it is known what may be sent again on the next.
-    fn leave_line(&self, has_failed: bool) {
-        if let Some(line) = self.line() {
-            if has_failed {
-                self.out.close();
-            }
-            let reason = self.reason.get().map_or("", String::as_str);
-            line.lost(self, reason, has_failed);
-        }
-    }
-
-    /// Everything is over; those who wait for it are told.
-    pub(super) fn finish(self: &Arc<Self>) {
-        self.state.store(CLOSED, Ordering::SeqCst);
-        self.end_count();
-        if let Some(line) = self.line() {
-            line.connection_ended(self);
-        }
-        self.done.notify_waiters();
-    }
-
-    pub(super) async fn closed(&self) {
-        self.until(Self::is_closed).await;
-    }
-
-    /// Waits until reading is over.
-    pub(super) async fn lost(&self) {
-        let is_lost = |inner: &Self| inner.state.load(Ordering::SeqCst) >= FAILED;
-        self.until(is_lost).await;
-    }
-
-    /// Waits for something that is so from a state on that is told.
-    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
-        loop {
-            let told = self.done.notified();
-            tokio::pin!(told);
-            told.as_mut().enable();
-            if is_so(self) {
-                return;
-            }
-            told.await;
-        }
-    }
-
-    /// Makes the session's task look at something.
-    pub(super) fn look(&self, at: u8) {
-        self.attention.fetch_or(at, Ordering::AcqRel);
-        self.waker.wake();
-    }
-
-    /// What the session's task was asked to look at since it last did.
-    #[inline]
-    pub(super) fn take_attention(&self) -> u8 {
-        if self.attention.load(Ordering::Acquire) == 0 {
-            return 0;
-        }
-        self.attention.swap(0, Ordering::AcqRel)
     }
 
     /// Whether as many handlers wait as may, or as many bytes of replies that found no room.
@@ -576,111 +305,6 @@ impl Inner {
     pub(super) fn held(&self) -> usize {
         self.out.held() + self.calls.held() + self.unread.load(Ordering::Relaxed)
     }
-
-    /// Packs a message outside all locks. A large body that can follow as it is comes back.
-    pub(super) fn pack(
-        &self,
-        head: &Head<'_>,
-        payload: Payload<'_>,
-        dst: &mut BytesMut,
-    ) -> Result<Option<Bytes>, ProtoError> {
-        let env = self.env();
-        match payload {
-            Payload::Bytes(bytes) => {
-                if bytes.len() >= CHAIN_FROM
-                    && let Some(result) = self.pack.pack_head(env, head, bytes.len(), dst)
-                {
-                    return result.map(|()| Some(bytes.clone()));
-                }
-                self.pack.pack(env, head, Body::Bytes(bytes), dst)?;
-            }
-            Payload::Encode(encode) => {
-                let mut write = |dst: &mut BytesMut| encode(dst).map_err(ProtoError::from);
-                self.pack.pack(env, head, Body::Write(&mut write), dst)?;
-            }
-        }
-        Ok(None)
-    }
-
-    /// Packs a message and hands it over. Returns the size of the frame.
-    pub(super) fn send(
-        &self,
-        head: &Head<'_>,
-        payload: Payload<'_>,
-        when: When,
-    ) -> Result<Put, Error> {
-        let mut buffer = scratch::take_pack();
-        let body = self.pack(head, payload, &mut buffer).map_err(pack_error)?;
-        let put = self.put(&buffer, body.as_ref(), when);
-        scratch::give_pack(buffer);
-        put
-    }
-
-    /// Hands over bytes of whole frames.
-    pub(super) fn put(&self, bytes: &[u8], body: Option<&Bytes>, when: When) -> Result<Put, Error> {
-        match self.out.put(bytes, body, when) {
-            Ok(put) => {
-                if put.after == After::Wake {
-                    self.look(LOOK_OUT);
-                }
-                Ok(put)
-            }
-            Err(_) => Err(self.no_more_writes()),
-        }
-    }
-
-    #[cold]
-    fn no_more_writes(&self) -> Error {
-        Error::closed(format!("the connection with {} is closed", self.remote)).not_run()
-    }
-
-    /// Hands over the replies that the read loop has collected, if this is its thread.
-    pub(super) fn flush_batch(&self) {
-        batch::with(self.number, |buffer| {
-            if !buffer.is_empty() {
-                if self.put(buffer, None, When::Now).is_err() {
-                    tracing::debug!(
-                        remote = %self.remote,
-                        "replies were lost: the connection is closed"
-                    );
-                }
-                buffer.clear();
-            }
-        });
-    }
-
-    /// Packs a reply: into the batch of the read loop if it is made in place, else by the queue.
-    /// Returns the size of the frame.
-    pub(super) fn send_reply(
-        &self,
-        head: &Head<'_>,
-        mut payload: Payload<'_>,
-    ) -> Result<usize, Error> {
-        let is_large = matches!(&payload, Payload::Bytes(b) if b.len() >= CHAIN_FROM);
-        if !is_large {
-            let in_batch = batch::with(self.number, |buffer| {
-                let start = buffer.len();
-                self.pack(head, payload.lend(), buffer)
-                    .map_err(pack_error)?;
-                let size = buffer.len() - start;
-                if buffer.len() >= FLUSH_AT {
-                    let _ = self.put(buffer, None, When::Now)?;
-                    buffer.clear();
-                }
-                Ok(size)
-            });
-            if let Some(result) = in_batch {
-                return result;
-            }
-        }
-        // With others waiting too, one write a turn later carries more than one reply.
-        let when = if self.running() > 1 {
-            When::Soon
-        } else {
-            When::Now
-        };
-        self.send(head, payload, when).map(|put| put.size)
-    }
 }
 
 impl std::fmt::Debug for Inner {
@@ -694,17 +318,6 @@ impl std::fmt::Debug for Inner {
 /// An age of more than five centuries is none.
 fn nanos(age: Duration) -> u64 {
     u64::try_from(age.as_nanos()).unwrap_or(0)
-}
-
-/// A failure to pack, as the caller should see it.
-#[cold]
-pub(super) fn pack_error(error: ProtoError) -> Error {
-    match error.into_codec_error() {
-        Ok(error) => Error::encode(error),
-        Err(error) => {
-            Error::new(ErrorKind::Encode, "the message cannot be packed").with_source(error)
-        }
-    }
 }
 
 /// Counts one handler that waits.

@@ -9,6 +9,9 @@
 //! under way, a task dials until there is another one, or gives up. Whoever finds the connection closed that its
 //! handle was made with asks the line for the one in use, or waits for it.
 
+mod dialling;
+mod ending;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
@@ -26,7 +29,6 @@ use super::inner::Inner;
 use super::redial::{Forgiven, Pauses, Redial};
 use super::unwritten::{KeptPush, Link};
 use crate::error::{Error, ErrorKind};
-use crate::message::meta;
 use crate::peer::Shared;
 use crate::proto::Proto;
 use crate::socket::Connect;
@@ -324,217 +326,10 @@ impl Line {
         newest.as_ref().is_some_and(|n| n.number == inner.number)
     }
 
-    /// Ends the line in good order.
-    pub(super) fn close(&self, reason: &str) {
-        if let Some(inner) = self.begin_end(reason) {
-            inner.begin_close_here(reason);
-        }
-    }
-
-    /// Ends the line and all its connections at once.
-    pub(super) fn abort(&self, reason: &str) {
-        self.begin_end(reason);
-        for inner in self.alive() {
-            inner.abort(reason);
-        }
-    }
-
-    /// No more connections from now on. Gives the one whose end is the line's.
-    fn begin_end(&self, reason: &str) -> Option<Arc<Inner>> {
-        let inner = {
-            let mut state = lock(&self.state);
-            let by = match state.phase {
-                Phase::Up => EndedBy::Connection,
-                Phase::Down => EndedBy::Dialling,
-                Phase::Closing(_) | Phase::Ended => return None,
-            };
-            state.phase = Phase::Closing(by);
-            state.reason = Some(reason.to_owned());
-            self.newest().filter(|_| by == EndedBy::Connection)
-        };
-        self.stop.cancel();
-        self.changed.notify_waiters();
-        inner
-    }
-
-    /// Whether the end of this connection is the end of the line. Asked by its task, which then
-    /// [`finish`](Self::finish)es the line.
-    pub(super) fn ends_with(&self, inner: &Inner) -> bool {
-        let state = lock(&self.state);
-        state.phase == Phase::Closing(EndedBy::Connection) && self.is_newest(inner)
-    }
-
-    /// The task of a connection is gone before its time, by a panic or with its runtime.
-    pub(super) fn task_gone(&self, inner: &Inner, reason: &str) {
-        let is_last = {
-            let state = lock(&self.state);
-            matches!(state.phase, Phase::Up | Phase::Closing(EndedBy::Connection))
-                && self.is_newest(inner)
-        };
-        if is_last {
-            self.end(reason);
-        }
-    }
-
-    /// A connection is at its end.
-    pub(super) fn connection_ended(&self, inner: &Inner) {
-        let mut state = lock(&self.state);
-        state
-            .alive
-            .retain(|other| other.upgrade().is_some_and(|o| o.number != inner.number));
-        drop(state);
-        self.changed.notify_waiters();
-    }
-
-    /// Runs the last hooks, once for all connections, and ends the line.
-    pub(super) async fn finish(&self, own: Option<&Inner>) {
-        let left = usize::from(own.is_some());
-        self.until(|state| state.alive.len() <= left).await;
-        if let Some(newest) = self.newest() {
-            {
-                let _naming = lock(&self.naming);
-                self.shared.hub().retire(&newest);
-            }
-            newest.run_last_hooks().await;
-        }
-        self.end("");
-    }
-
-    /// Ends the line, whoever still waits for something.
-    pub(super) fn end(&self, reason: &str) {
-        let (reason, pushes_lost) = {
-            let mut state = lock(&self.state);
-            if state.phase == Phase::Ended {
-                return;
-            }
-            if !matches!(state.phase, Phase::Closing(_)) {
-                state.reason = Some(reason.to_owned());
-            }
-            state.phase = Phase::Ended;
-            let unsent = std::mem::take(&mut state.unsent).len();
-            (
-                state.reason.clone().unwrap_or_default(),
-                state.pushes_lost + unsent,
-            )
-        };
-        if pushes_lost > 0 {
-            let target = self.connector.target();
-            tracing::warn!(to = %target, pushes_lost, "pushes were lost with their session");
-        }
-        self.stop.cancel();
-        self.tell(|| SessionEventKind::Closed {
-            reason,
-            pushes_lost,
-        });
-        {
-            let _naming = lock(&self.naming);
-            if let Some(newest) = self.newest.swap(None) {
-                self.shared.hub().retire(&newest);
-            }
-        }
-        self.changed.notify_waiters();
-    }
-
     fn tell(&self, make: impl FnOnce() -> SessionEventKind) {
         if let Some(newest) = self.newest() {
             self.shared.events().tell(|| (Session(newest), make()));
         }
-    }
-
-    fn spawn_dialling(self: &Arc<Self>) {
-        // Dropped with its runtime, it ends the line.
-        let mut guard = EndsLine(Some(Arc::clone(self)));
-        let work = async move {
-            if let Some(line) = guard.0.clone() {
-                line.dial_again().await;
-            }
-            guard.0.take();
-        };
-        self.shared.tasks().spawn_on(work, &self.runtime);
-    }
-
-    /// Dials until there is another connection, or no sense in going on.
-    async fn dial_again(self: &Arc<Self>) {
-        let mut failed: Option<Error> = None;
-        loop {
-            if self.shared.is_closing() {
-                self.begin_end("the peer is closing");
-                return self.finish(None).await;
-            }
-            let Some((attempt, delay)) = self.next_attempt() else {
-                return self.give_up(failed.as_ref()).await;
-            };
-            let delay = delay.max(self.asked_to_wait(failed.as_ref()));
-            self.tell(|| SessionEventKind::Redialling { attempt, delay });
-            let attempt = async {
-                tokio::time::sleep(delay).await;
-                self.open().await
-            };
-            let opened = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return self.finish(None).await,
-                opened = attempt => opened,
-            };
-            match opened {
-                Ok((inner, name)) => {
-                    self.send_unsent(&inner).await;
-                    if self.install(&inner) {
-                        if let Some(name) = name {
-                            inner.set_id(&name);
-                        }
-                        return;
-                    }
-                    let why = inner.close_reason().unwrap_or_default();
-                    let error = format!("the new connection was lost at once: {why}");
-                    failed = Some(Error::new(ErrorKind::Dial, error).with_meta(inner.refusal()));
-                }
-                Err(error) => {
-                    let target = self.connector.target();
-                    tracing::debug!(to = %target, error = %error.chain(), "dialling again failed");
-                    if is_final(&error) {
-                        return self.give_up(Some(&error)).await;
-                    }
-                    failed = Some(error);
-                }
-            }
-        }
-    }
-
-    /// How long the other end wants to be left alone, within reason.
-    fn asked_to_wait(&self, failed: Option<&Error>) -> Duration {
-        let wait = match failed {
-            Some(error) => error.retry_after(),
-            None => self
-                .newest()
-                .and_then(|newest| meta::retry_after(newest.refusal()?)),
-        };
-        wait.unwrap_or_default().min(self.policy.max_interval)
-    }
-
-    fn next_attempt(&self) -> Option<(u32, Duration)> {
-        let mut state = lock(&self.state);
-        let prompt = state.prompt.take();
-        let prompt = prompt.and_then(|spread| state.pauses.within(&self.policy, spread));
-        state.free += u32::from(prompt.is_some());
-        if prompt.is_none()
-            && self
-                .policy
-                .is_over(state.attempts.saturating_sub(state.free))
-        {
-            return None;
-        }
-        state.attempts = state.attempts.saturating_add(1);
-        let delay = prompt.unwrap_or_else(|| state.pauses.next(&self.policy));
-        Some((state.attempts, delay))
-    }
-
-    /// Opens a connection and has the plugins agree to it.
-    async fn open(self: &Arc<Self>) -> Result<(Arc<Inner>, Option<Arc<str>>), Error> {
-        let pre = self
-            .shared
-            .open_again(&*self.connector, self.timeout, &self.proto, self)
-            .await?;
-        Ok(pre.start_again(self))
     }
 
     /// What a new connection takes over from the one before.
@@ -555,80 +350,6 @@ impl Line {
     pub(super) fn merge_swap(&self, given: &Swap, now: &Swap) {
         write_lock(&self.swap).take_changes(given, now);
     }
-
-    /// Takes a connection into use. Tells whether it can be.
-    fn install(self: &Arc<Self>, inner: &Arc<Inner>) -> bool {
-        let (attempts, outage) = {
-            let _naming = lock(&self.naming);
-            let mut state = lock(&self.state);
-            if matches!(state.phase, Phase::Closing(_) | Phase::Ended) {
-                drop(state);
-                inner.abort("the session is closed");
-                // The next look at `stop` ends it.
-                return false;
-            }
-            if !inner.is_open() {
-                return false;
-            }
-            if let Some(before) = self.newest() {
-                inner.carry_on(&before);
-                self.shared.hub().replace(&before, inner);
-            }
-            self.newest.store(Some(Arc::clone(inner)));
-            state.phase = Phase::Up;
-            state.up_since = Instant::now();
-            let outage = state.lost_at.take().map(|at| at.elapsed());
-            (state.attempts, outage.unwrap_or_default())
-        };
-        self.changed.notify_waiters();
-        tracing::info!(remote = %inner.remote, attempts, ?outage, "the session goes on");
-        self.tell(|| SessionEventKind::Restored { attempts, outage });
-        true
-    }
-
-    /// Sends the pushes that a lost connection left, in their order.
-    async fn send_unsent(self: &Arc<Self>, inner: &Arc<Inner>) {
-        let session = Session(Arc::clone(inner));
-        loop {
-            let Some((nth, kept)) = lock(&self.state).unsent.pop_first() else {
-                return;
-            };
-            match kept.send_on(&session).await {
-                Ok(()) => {}
-                Err(error) if error.is_not_run() && error.is_closed() => {
-                    lock(&self.state).unsent.insert(nth, kept);
-                    return;
-                }
-                Err(error) => {
-                    lock(&self.state).pushes_lost += 1;
-                    let (remote, error) = (&inner.remote, error.chain());
-                    tracing::warn!(%remote, error, "a push of the lost connection was not sent");
-                }
-            }
-        }
-    }
-
-    /// No more attempts.
-    async fn give_up(&self, error: Option<&Error>) {
-        {
-            let mut state = lock(&self.state);
-            if state.phase == Phase::Down {
-                state.phase = Phase::Closing(EndedBy::Dialling);
-                let lost = state.reason.take().unwrap_or_default();
-                let why = match (error, state.attempts) {
-                    (None, _) => "no attempt is left".to_owned(),
-                    (Some(error), attempts) => {
-                        format!("attempt {attempts} failed: {}", error.chain())
-                    }
-                };
-                state.reason = Some(format!("{lost}; dialling again was given up: {why}"));
-            }
-        }
-        self.changed.notify_waiters();
-        let reason = self.close_reason().unwrap_or_default();
-        tracing::warn!(to = %self.connector.target(), reason, "session is closed");
-        self.finish(None).await;
-    }
 }
 
 impl State {
@@ -636,30 +357,6 @@ impl State {
     fn start_again(&mut self) {
         (self.attempts, self.free) = (0, 0);
         self.pauses.reset();
-    }
-}
-
-/// Whether another attempt would end the same way: a plugin, or the other end by way of one, says
-/// that this peer may not come in. Codes 400 to 499 say so, but for those that speak of the time.
-fn is_final(error: &Error) -> bool {
-    const REQUEST_TIMEOUT: i32 = 408;
-    const TOO_EARLY: i32 = 425;
-    const TOO_MANY: i32 = 429;
-    let code = error.rerror().map(crate::Rerror::code);
-    error.kind() == ErrorKind::Refused
-        && code.is_some_and(|code| {
-            (400..500).contains(&code) && ![REQUEST_TIMEOUT, TOO_EARLY, TOO_MANY].contains(&code)
-        })
-}
-
-/// Ends a line whose task is gone.
-struct EndsLine(Option<Arc<Line>>);
-
-impl Drop for EndsLine {
-    fn drop(&mut self) {
-        if let Some(line) = self.0.take() {
-            line.end("the task that dialled again ended early");
-        }
     }
 }
 

@@ -187,6 +187,9 @@ impl PreSession {
     }
 
     /// Data of the session to be, to be changed.
+    ///
+    /// On [another connection](Self::is_redial) of a session its values are shared with the handles
+    /// there are, and [`Swap::get_mut`] gives `None` for them: insert a new value in its place.
     pub fn swap_mut(&mut self) -> &mut Swap {
         self.socket.swap_mut()
     }

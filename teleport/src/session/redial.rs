@@ -50,6 +50,10 @@ pub struct Redial {
     /// 10 s. They also do when the other end says that it is going away, as one that shuts down or
     /// reboots: that is no failure, unless it goes on more than once a second. So a server that accepts and drops at once is not dialled in a hot loop.
     pub stable_after: Duration,
+    /// How long one attempt may take to open a stream, where dialling has no limit of its own
+    /// ([`Dial::timeout`](crate::peer::Dial::timeout)). Default: 10 s; zero: no limit, and an attempt
+    /// that hangs is the last. What plugins take afterwards has that of `handshake_timeout`.
+    pub attempt_timeout: Duration,
     /// How many calls and pushes may wait for the next connection; their bodies together may take
     /// the peer's `queue_limit`. More are refused with [`Busy`](crate::ErrorKind::Busy). Default:
     /// 1024.
@@ -73,6 +77,7 @@ impl Redial {
             interval: Duration::from_millis(100),
             max_interval: Duration::from_secs(30),
             stable_after: Duration::from_secs(10),
+            attempt_timeout: Duration::from_secs(10),
             max_waiting: 1024,
             seed: None,
         }
@@ -92,6 +97,7 @@ impl Redial {
             interval: config.redial_interval,
             max_interval: config.redial_max_interval,
             stable_after: config.redial_stable_after,
+            attempt_timeout: config.redial_attempt_timeout,
             max_waiting: config.redial_max_waiting,
             ..Self::times(config.redial_times)
         }
@@ -122,6 +128,13 @@ impl Redial {
     #[must_use]
     pub const fn stable_after(mut self, stable: Duration) -> Self {
         self.stable_after = stable;
+        self
+    }
+
+    /// Sets how long one attempt may take to open a stream.
+    #[must_use]
+    pub const fn attempt_timeout(mut self, longest: Duration) -> Self {
+        self.attempt_timeout = longest;
         self
     }
 

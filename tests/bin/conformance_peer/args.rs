@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use teleport::socket::{Network, Place};
 use teleport_tests::standard::{Options, secure::plugin, spoken::Spoken};
 
 /// The standard peer of the recorded conversations, as a server; with `dial` as a client.
@@ -125,7 +126,7 @@ pub(crate) struct Features {
     #[arg(long, global = true)]
     bind: bool,
 
-    /// Have no routes, and forward unknown calls and pushes to this address
+    /// Have none of the routes, and forward unknown calls and pushes to this address
     #[arg(long, value_name = "BACKEND", global = true)]
     pub(crate) proxy: Option<String>,
 }
@@ -139,15 +140,14 @@ enum SubName {
 impl Args {
     /// Why the program cannot do what it is told; `None` when it can.
     pub(crate) fn refusal(&self) -> Option<String> {
-        if self.command.is_some() && self.features.proxy.is_some() {
-            return Some("a client forwards nothing; leave --proxy out".to_owned());
-        }
-        if self.features.unknown && self.features.proxy.is_some() {
-            return Some(
-                "--unknown and --proxy both take what has no route; leave one out".to_owned(),
-            );
-        }
-        self.features.refusal()
+        let address = match &self.command {
+            Some(_) if self.features.proxy.is_some() => {
+                return Some("a client forwards nothing; leave --proxy out".to_owned());
+            }
+            Some(Command::Dial { address }) => address,
+            None => &self.listen,
+        };
+        bad_address(address).or_else(|| self.features.refusal())
     }
 }
 
@@ -159,6 +159,15 @@ impl Features {
             .filter(|(_, asked)| *asked)
             .map(|(name, _)| *name)
             .collect();
+        if let Some(backend) = &self.proxy {
+            if self.unknown {
+                let text = "--unknown and --proxy both take what has no route; leave one out";
+                return Some(text.to_owned());
+            }
+            if let Some(refusal) = bad_address(backend) {
+                return Some(refusal);
+            }
+        }
         let bad_key = self.secure.as_ref().and_then(|key| plugin(key).err());
         match missing.as_slice() {
             [] => bad_key.map(|error| error.to_string()),
@@ -187,6 +196,11 @@ impl Features {
             ping: None,
         }
     }
+}
+
+fn bad_address(text: &str) -> Option<String> {
+    let error = Place::parse(text, Network::Tcp).err()?;
+    Some(error.to_string())
 }
 
 /// Reads `200ms`, `1.5s` or `2m`.

@@ -13,11 +13,11 @@ use super::Notes;
 pub struct PbTest {
     /// The first number.
     #[prost(int32, tag = "1")]
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(alias = "A", default, skip_serializing_if = "is_zero")]
     pub a: i32,
     /// The second number.
     #[prost(int32, tag = "2")]
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(alias = "B", default, skip_serializing_if = "is_zero")]
     pub b: i32,
 }
 

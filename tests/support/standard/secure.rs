@@ -21,9 +21,9 @@ pub fn plugin(key: &str) -> Result<Legacy, Error> {
 /// Two numbers.
 #[derive(Debug, Default, Deserialize)]
 pub struct Pair {
-    #[serde(rename = "A", default)]
+    #[serde(rename = "A", alias = "a", default)]
     a: i64,
-    #[serde(rename = "B", default)]
+    #[serde(rename = "B", alias = "b", default)]
     b: i64,
 }
 
