@@ -124,6 +124,7 @@ impl Shared {
         }
     }
 
+    #[inline]
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {
             soft_queue: self.config.queue_limit.max(1),

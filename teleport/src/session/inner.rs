@@ -64,7 +64,6 @@ pub(crate) struct Inner {
     pub(super) calls: Calls,
     pub(super) out: Outbound,
     pub(super) pack: Box<dyn Pack>,
-    pub(super) bounds: Bounds,
     state: AtomicU8,
     running: AtomicUsize,
     /// The read loop stopped, because too many handlers wait.
@@ -83,14 +82,13 @@ pub(crate) struct Inner {
     pub(super) swept: AtomicBool,
     /// The session left the table of its peer for good.
     pub(super) gone: AtomicBool,
-    pub(super) stalled: Mutex<super::sweep::Stall>,
+    pub(super) watched: OnceLock<Box<super::sweep::Watched>>,
     /// The bytes of replies that wait for room beside the queue.
     pub(super) parked: AtomicUsize,
     /// Held while the session changes its name.
     naming: Mutex<()>,
     /// In nanoseconds; zero: none.
     context_age: AtomicU64,
-    pub(super) age: Mutex<super::sweep::Age>,
     pub(super) cancels: Cancels,
     pub(super) cuts: Cuts,
     /// The pushes of this side that the other end says it did not handle.
@@ -136,7 +134,6 @@ impl Inner {
             calls: Calls::new(bounds.in_flight),
             out: Outbound::new(write, bounds.soft_queue),
             pack,
-            bounds,
             state: AtomicU8::new(OPEN),
             running: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
@@ -149,11 +146,10 @@ impl Inner {
             runtime: Handle::current(),
             swept: AtomicBool::new(false),
             gone: AtomicBool::new(false),
-            stalled: Mutex::new(super::sweep::Stall::default()),
+            watched: OnceLock::new(),
             parked: AtomicUsize::new(0),
             naming: Mutex::new(()),
             context_age,
-            age: Mutex::new(super::sweep::Age::default()),
             cancels: Cancels::default(),
             cuts: Cuts::default(),
             pushes_lost: AtomicUsize::new(0),
@@ -170,6 +166,11 @@ impl Inner {
     #[inline]
     pub(crate) fn env(&self) -> &Env {
         self.shared.env()
+    }
+
+    #[inline]
+    pub(super) fn bounds(&self) -> Bounds {
+        self.shared.bounds()
     }
 
     /// The name of a connection without an address.
@@ -277,8 +278,8 @@ impl Inner {
 
     /// Whether as many handlers wait as may, or as many bytes of replies that found no room.
     pub(super) fn is_overloaded(&self) -> bool {
-        self.running() >= self.bounds.running
-            || self.parked.load(Ordering::SeqCst) >= self.bounds.hard_queue
+        self.running() >= self.bounds().running
+            || self.parked.load(Ordering::SeqCst) >= self.bounds().hard_queue
     }
 
     /// Whether something of this side can only go on if the other end's messages are read: a call

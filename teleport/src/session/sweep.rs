@@ -37,9 +37,16 @@ struct State {
     runs: bool,
 }
 
+/// What is watched of a session that has an age, or whose queue was full.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    age: Mutex<Age>,
+    stalled: Mutex<Stall>,
+}
+
 /// The age of a session.
 #[derive(Debug, Default)]
-pub(super) struct Age {
+struct Age {
     age: Duration,
     end: Option<Instant>,
     /// The session is over, and nothing is to be watched any more.
@@ -48,7 +55,7 @@ pub(super) struct Age {
 
 /// Since when a session has not written, though there is something to write.
 #[derive(Debug, Default)]
-pub(super) struct Stall {
+struct Stall {
     written: u64,
     since: Option<Instant>,
 }
@@ -203,13 +210,17 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 
 impl Inner {
     pub(super) fn session_age(&self) -> Duration {
-        lock(&self.age).age
+        let watched = self.watched.get();
+        watched.map_or(Duration::ZERO, |watched| lock(&watched.age).age)
     }
 
     /// Sets the age, counted from now; zero: none.
     pub(super) fn set_session_age(self: &Arc<Self>, age: Duration) {
-        let mut mine = lock(&self.age);
-        if age.is_zero() && mine.age.is_zero() || mine.gone {
+        if age.is_zero() && self.session_age().is_zero() {
+            return;
+        }
+        let mut mine = lock(&self.watched().age);
+        if mine.gone {
             return;
         }
         let end = (!age.is_zero())
@@ -229,12 +240,17 @@ impl Inner {
 
     /// The session is over: its age need not be watched any more.
     pub(super) fn forget_age(&self) {
-        let mut mine = lock(&self.age);
+        let mut mine = lock(&self.watched().age);
         mine.gone = true;
         if let Some(end) = mine.end.take() {
             let mut state = lock(&self.shared.sweeper().state);
             state.ages.remove(&(end, self.number));
         }
+    }
+
+    /// Made when it is needed, for most sessions never need it.
+    fn watched(&self) -> &Watched {
+        self.watched.get_or_init(Box::default)
     }
 
     #[cold]
@@ -270,11 +286,11 @@ impl Inner {
 /// it has to be looked at again.
 fn look_at_queue(inner: &Arc<Inner>, now: Instant) -> bool {
     if !inner.out.is_full() {
-        *lock(&inner.stalled) = Stall::default();
+        *lock(&inner.watched().stalled) = Stall::default();
         return false;
     }
     let (written, queued) = inner.out.progress();
-    let mut stall = lock(&inner.stalled);
+    let mut stall = lock(&inner.watched().stalled);
     let since = match stall.since {
         Some(since) if stall.written == written => since,
         _ => {
@@ -286,10 +302,10 @@ fn look_at_queue(inner: &Arc<Inner>, now: Instant) -> bool {
         }
     };
     drop(stall);
-    if now.saturating_duration_since(since) < inner.bounds.stall {
+    if now.saturating_duration_since(since) < inner.bounds().stall {
         return true;
     }
-    let waited = inner.bounds.stall;
+    let waited = inner.bounds().stall;
     let reason =
         format!("the other end read nothing for {waited:?}, while {queued} bytes wait for it");
     tracing::warn!(remote = %inner.remote, reason, "session is closed");
