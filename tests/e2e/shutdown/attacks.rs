@@ -8,7 +8,7 @@ use bytes::Bytes;
 use teleport::message::meta;
 use teleport::{CallCtx, Error, Peer, ShutdownReport, controller};
 use teleport_tests::frames::{RawFrame, read_frame};
-use teleport_tests::pair::{Pair, bare, connect_with_room, poll_once, settle};
+use teleport_tests::pair::{Pair, bare, connect_with_room, poll_once, settle, until};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -182,7 +182,7 @@ async fn shutdowns_from_ten_tasks_at_once_are_one_and_all_get_its_report() {
     for _ in 0..20 {
         let (pair, _work) = working().await;
         let call = spawn_call(&pair.here, "/work/held");
-        settle().await;
+        until("it runs", || pair.there.running_handlers() == 1).await;
         let shutdowns: Vec<_> = (0..10)
             .map(|_| {
                 let server = pair.server.clone();
