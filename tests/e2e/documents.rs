@@ -180,6 +180,31 @@ fn what_the_pages_show_is_compiled() {
 }
 
 #[test]
+fn every_async_function_says_what_dropping_its_future_does() {
+    let mut sources = Vec::new();
+    files(&root().join("teleport/src"), ".rs", &mut sources);
+    let mut seen = 0;
+    let mut silent = Vec::new();
+    for source in &sources {
+        let mut doc = String::new();
+        for line in read(source).lines().map(str::trim_start) {
+            if line.starts_with("pub async fn") {
+                seen += 1;
+                if !doc.contains("# Cancel safety") {
+                    silent.push(format!("{}: {line}", source.display()));
+                }
+            } else if line.starts_with("///") || line.starts_with("#[") {
+                doc.push_str(line);
+                continue;
+            }
+            doc.clear();
+        }
+    }
+    assert!(seen > 30, "{seen} functions");
+    assert!(silent.is_empty(), "\n{}\n", silent.join("\n"));
+}
+
+#[test]
 fn a_link_that_leads_nowhere_is_found() {
     let readme = root().join("README.md");
     for link in ["docs/none.md", "docs/tls.md#no-such-heading", "#nowhere"] {
