@@ -220,12 +220,12 @@ async fn encrypt_and_accept(shared: &Arc<Shared>, stream: Stream, how: &How) -> 
 }
 
 /// Waits until no connection in its handshake is of interest any more. A shutdown still takes those
-/// that came before it.
+/// that came before it, if they are quick.
 #[cfg(feature = "tls")]
 async fn gone(shared: &Shared) {
     shared.closing.cancelled().await;
     if shared.is_draining() {
-        shared.over().await;
+        shared.turns_away().await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use teleport::message::meta;
+use teleport::tls::TlsServer;
 use teleport::{CallCtx, Error, Peer, ShutdownReport, controller};
 use teleport_tests::frames::{RawFrame, read_frame};
 use teleport_tests::pair::{Pair, bare, connect_with_room, poll_once, settle, until};
@@ -359,4 +360,31 @@ async fn sessions_that_dial_again_stop_and_their_old_connections_count_too() {
     work.permits.add_permits(1);
     ending.await.unwrap();
     next.shutdown(SHORT).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_that_never_speaks_does_not_hold_an_encrypted_port_up() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let tls = TlsServer::builder()
+        .identity_pem(certificate, key.serialize_pem())
+        .build()
+        .unwrap();
+    let server = Peer::builder()
+        .tls_server(tls)
+        .handshake_timeout(LONG)
+        .build()
+        .unwrap();
+    let address = server.listen_on("127.0.0.1:0").await.unwrap();
+    let mut strangers = Vec::new();
+    for _ in 0..10 {
+        let address = address.socket_addr().unwrap();
+        strangers.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    settle().await;
+    let report = server.shutdown(LONG).await;
+    assert!(report.elapsed < Duration::from_millis(1100), "{report}");
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(report.sessions, 0);
 }
