@@ -78,7 +78,8 @@ impl Watched {
     /// read would destroy what is on its way to it.
     pub(super) async fn end(mut self) {
         let end = async {
-            self.stream.shutdown().await?;
+            // What is held is the alert that says why.
+            self.shutdown().await?;
             let mut rest = self.stream.take(LAST_BYTES);
             tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
         };
