@@ -90,6 +90,7 @@ pub mod proto;
 pub mod rerror;
 pub mod router;
 pub mod session;
+mod settings;
 pub mod socket;
 pub mod swap;
 pub mod xfer;

@@ -23,6 +23,10 @@ impl Peer {
     /// # Errors
     ///
     /// A plugin refused the address, or the peer is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes no more connections. The sessions there are go on.
     pub async fn serve_listener<L: Listener>(&self, listener: L) -> Result<(), Error> {
         self.serve_listener_with(listener, Arc::clone(&self.0.proto))
             .await
@@ -33,6 +37,10 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`serve_listener`](Self::serve_listener).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`serve_listener`](Self::serve_listener).
     pub async fn serve_listener_with<L: Listener>(
         &self,
         listener: L,
@@ -212,12 +220,12 @@ async fn encrypt_and_accept(shared: &Arc<Shared>, stream: Stream, how: &How) -> 
 }
 
 /// Waits until no connection in its handshake is of interest any more. A shutdown still takes those
-/// that came before it.
+/// that came before it, if they are quick.
 #[cfg(feature = "tls")]
 async fn gone(shared: &Shared) {
     shared.closing.cancelled().await;
     if shared.is_draining() {
-        shared.over().await;
+        shared.turns_away().await;
     }
 }
 

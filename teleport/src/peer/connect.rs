@@ -9,7 +9,7 @@ use crate::context::DialCtx;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
-use crate::rerror::Rerror;
+use crate::rerror::{Rerror, code};
 use crate::session::{Line, PreSession, Redial, Session};
 use crate::socket::{Connect, Halves, Socket, Stream};
 
@@ -181,7 +181,8 @@ async fn consent(
     let done = tokio::select! {
         biased;
         done = tokio::time::timeout(limit.saturating_sub(spent), run) => done,
-        () = shared.over() => Ok(Err(Rerror::internal("the peer has shut down"))),
+        () = shared.turns_away() => Ok(Err(Rerror::from_code(code::SERVICE_UNAVAILABLE)
+            .with_reason("the peer is shutting down"))),
     };
     match done {
         Ok(agreed) => agreed.map_err(Error::refused),

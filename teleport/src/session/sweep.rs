@@ -1,5 +1,5 @@
 //! One timer a peer for what must not last: calls past their deadline, other ends that do not
-//! read, and sessions past their age.
+//! read, reading that has stopped, and sessions past their age.
 //!
 //! Only sessions that gave a reason are looked at, and the timer sleeps while there is none.
 
@@ -12,7 +12,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::inner::Inner;
+use super::inner::{Inner, LOOK_STATE};
 use crate::lock;
 use crate::peer::Shared;
 
@@ -44,6 +44,17 @@ pub(super) struct Age {
     end: Option<Instant>,
     /// The session is over, and nothing is to be watched any more.
     gone: bool,
+}
+
+/// For how long reading stops because too many handlers run, if nothing changes: the notice that
+/// a caller gave up on one of them may be what has to be read.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Since when a session that has too many handlers has taken nothing.
+#[derive(Debug, Default)]
+pub(super) struct Pause {
+    came: u64,
+    since: Option<Instant>,
 }
 
 /// Since when a session has not written, though there is something to write.
@@ -113,7 +124,7 @@ impl Sweeper {
             // A reason that comes up while we look registers the session anew.
             inner.swept.swap(false, Ordering::SeqCst);
             let mut again = inner.time_calls_out(now);
-            if look_at_queue(&inner, now) {
+            if look_at_queue(&inner, now) | inner.look_at_pause(now) {
                 let at = now + STALL_LOOK;
                 again = Some(again.map_or(at, |again| again.min(at)));
             }
@@ -235,6 +246,48 @@ impl Inner {
             let mut state = lock(&self.shared.sweeper().state);
             state.ages.remove(&(end, self.number));
         }
+    }
+
+    /// Sees to it that a stop of the reading does not last while callers may have given up.
+    #[cold]
+    pub(super) fn watch_pause(self: &Arc<Self>) {
+        if self.cancels.any() {
+            self.shared.sweeper().watch(self, None);
+        }
+    }
+
+    /// Looks whether reading has stopped for too long, and lets it go on then until fewer handlers
+    /// run. Tells whether it has to be looked at again.
+    fn look_at_pause(&self, now: Instant) -> bool {
+        if !self.is_overloaded() || !self.cancels.any() {
+            self.listens.store(false, Ordering::SeqCst);
+            *lock(&self.pause) = Pause::default();
+            return false;
+        }
+        if self.listens.load(Ordering::SeqCst) {
+            return true;
+        }
+        let came = self.came.load(Ordering::Relaxed);
+        let mut pause = lock(&self.pause);
+        let since = match pause.since {
+            Some(since) if pause.came == came => since,
+            _ => {
+                let since = Some(now);
+                *pause = Pause { came, since };
+                return true;
+            }
+        };
+        drop(pause);
+        if now.saturating_duration_since(since) >= LONGEST_PAUSE {
+            let running = self.running();
+            tracing::warn!(
+                remote = %self.remote, running,
+                "as many handlers run as may, and none ends: calls are refused, cancellations heard"
+            );
+            self.listens.store(true, Ordering::SeqCst);
+            self.look(LOOK_STATE);
+        }
+        true
     }
 
     #[cold]

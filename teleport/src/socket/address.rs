@@ -262,6 +262,10 @@ impl HostPort {
     ///
     /// When the port is 0, when the name cannot be resolved, or when it has no address of the
     /// wanted family.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
     pub async fn resolve_to_dial(&self, family: Family) -> io::Result<Vec<SocketAddr>> {
         if self.port == 0 {
             let error = AddressError {
@@ -285,6 +289,10 @@ impl HostPort {
     /// # Errors
     ///
     /// When the name cannot be resolved, or when it has no address of the wanted family.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
     pub async fn resolve_to_listen(&self, family: Family) -> io::Result<Vec<SocketAddr>> {
         if self.host.is_empty() {
             // An IPv6 socket also takes IPv4 connections; the other one is for machines without.

@@ -85,6 +85,10 @@ impl BoundListener {
     ///
     /// When the name cannot be resolved, the address is taken, or the system refuses; then it is
     /// the last one's error, with the address in its text.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the address up again.
     pub async fn bind(place: &Place, options: &ListenOptions) -> io::Result<Self> {
         if let Some(missing) = place.network().missing() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, missing));
@@ -255,6 +259,10 @@ impl Listener for Arc<BoundListener> {
 ///
 /// When the name cannot be resolved or no address can be listened on; then it is the last one's
 /// error, with the address in its text.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives the address up again.
 pub async fn bind_tcp(target: &HostPort, family: Family) -> io::Result<TcpListener> {
     bind_tcp_with(target, family, &ListenOptions::default()).await
 }
