@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::error::Error;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use teleport::message::Meta;
 use teleport::tls::{TlsClient, TlsServer};
 use teleport::{CallCtx, Peer, Plugin, PreSession, Rerror, controller, plugin};
 
@@ -40,11 +41,12 @@ impl Plugin for Known {
             .and_then(|tls| tls.peer_certificates().first());
         match shown {
             Some(certificate) if self.0.contains(certificate.as_ref()) => Ok(()),
-            _ => Err(Rerror::new(
-                403,
-                "Forbidden",
-                "this certificate is not on the list",
-            )),
+            _ => {
+                let refusal = Rerror::new(403, "Forbidden", "this certificate is not on the list");
+                // The client's dial is done by now: it is told, and its calls fail with this.
+                session.refuse(&refusal, Meta::new()).await?;
+                Err(refusal)
+            }
         }
     }
 }

@@ -69,6 +69,11 @@ async fn main() -> Result<(), Error> {
     third.closed().await;
     println!("{}", third.close_reason().unwrap_or_default());
 
+    // Limits change while they count; whoever is in stays in.
+    overload.change_in_all(&Load::new().sessions(3))?;
+    let third = client.dial(&address).await?;
+    println!("{}", patiently(&third, 2001).await?);
+
     println!("{:#?}", overload.stats());
     println!(
         "of reports were refused: {}",

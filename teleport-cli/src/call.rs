@@ -56,7 +56,7 @@ fn request(args: &SendArgs) -> Result<Request, Failure> {
         let mut tried = Message::new(Mtype::CALL, "", "").with_body_codec(header.body_codec);
         secure
             .encrypt_message(&Codecs::default(), &mut tried)
-            .map_err(Failure::cannot_encrypt)?;
+            .map_err(|e| Failure::cannot_encrypt(&e))?;
         if header.meta.get_bytes(SECURE).is_none() {
             header.meta.set(SECURE, "true");
         }

@@ -50,7 +50,7 @@ impl Failure {
     }
 
     /// What was to be sent cannot be encrypted, and is not sent.
-    pub(crate) fn cannot_encrypt(error: Rerror) -> Self {
+    pub(crate) fn cannot_encrypt(error: &Rerror) -> Self {
         Self::Usage(format!(
             "the message cannot be encrypted: {}",
             error.reason()

@@ -123,7 +123,7 @@ fn message(args: &SendArgs) -> Result<Message, Failure> {
     if let Some(secure) = args.secure.plugin()? {
         secure
             .encrypt_message(&Codecs::default(), &mut message)
-            .map_err(Failure::cannot_encrypt)?;
+            .map_err(|e| Failure::cannot_encrypt(&e))?;
     }
     Ok(message)
 }

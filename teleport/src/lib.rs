@@ -57,6 +57,7 @@
 //! | `graceful` | shutdown and reboot by signals; Unix | no |
 //! | `secure` | plugins that encrypt messages | no |
 //! | `tls` | encrypted connections, by rustls | no |
+//! | `tls-native-roots` | trust in the authorities that the system trusts | no |
 //! | `unixpacket` | unix sockets that keep packets apart; Linux | no |
 //! | `full` | all of these | no |
 //!
@@ -89,6 +90,7 @@ pub mod proto;
 pub mod rerror;
 pub mod router;
 pub mod session;
+mod settings;
 pub mod socket;
 pub mod swap;
 pub mod xfer;

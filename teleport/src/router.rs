@@ -260,6 +260,7 @@ impl SubRouter {
     /// # Errors
     ///
     /// As for [`route_call`](Self::route_call).
+    #[doc(alias = "RouteCallFunc")]
     pub fn route_call_fn<F, Args, M>(&self, function: F) -> Result<String, Error>
     where
         F: RoutedFn<Args, M>,
@@ -276,6 +277,7 @@ impl SubRouter {
     /// # Errors
     ///
     /// As for [`route_call`](Self::route_call).
+    #[doc(alias = "RoutePushFunc")]
     pub fn route_push_fn<F, Args, M>(&self, function: F) -> Result<String, Error>
     where
         F: RoutedFn<Args, M>,

@@ -240,6 +240,10 @@ impl Socket {
     /// # Errors
     ///
     /// When the stream fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// As with [`write_message`](Self::write_message): what is left can be written later.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         self.writer.shutdown().await
     }

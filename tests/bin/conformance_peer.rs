@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
@@ -75,7 +76,11 @@ async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         None => server(&options, &Notes::default())?,
         Some(backend) => {
             let dials = Peer::builder().proto(options.proto.proto()).build()?;
-            relay(&options, Dialled::new(dials, backend))?
+            let backend = Arc::new(Dialled::new(dials, backend));
+            let proxy = relay(&options, Arc::clone(&backend))?;
+            // At once, as the original does; one that is not there yet is dialled by a later call.
+            tokio::spawn(async move { backend.session().await });
+            proxy
         }
     };
     // Whoever reads the first line may send a signal at once.

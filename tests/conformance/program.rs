@@ -263,6 +263,27 @@ fn a_proxy_forwards_to_its_backend_also_when_that_comes_later() {
 }
 
 #[test]
+fn a_proxy_is_connected_to_its_backend_before_anybody_calls() {
+    let backend = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = backend.local_addr().unwrap().to_string();
+    let mut proxy = Program::start(&["--proxy", &address]);
+    let (mut stream, _) = backend.accept().unwrap();
+    let mut client = Program::start(&["dial", &proxy.line()]);
+    let said = std::thread::spawn(move || {
+        let mut size = [0; 4];
+        stream.read_exact(&mut size).unwrap();
+        let mut frame = vec![0; u32::from_be_bytes(size) as usize - 4];
+        stream.read_exact(&mut frame).unwrap();
+        frame
+    });
+    // The backend leaves without an answer.
+    let error = &client.call(&json!({"uri": "/x", "arg": 1}))["error"];
+    assert_eq!(error["code"], 502, "{error}");
+    let frame = String::from_utf8_lossy(&said.join().unwrap()).into_owned();
+    assert!(frame.contains("@A>relay[0]"), "{frame}");
+}
+
+#[test]
 fn a_proxy_lets_nobody_in_who_does_not_say_its_text() {
     let mut backend = Program::start(&[]);
     let mut proxy = Program::start(&["--proxy", &backend.line(), "--auth", "secret", "--bind"]);

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use teleport::socket::memory::{MemoryListener, MemoryStream};
-use teleport::socket::{Address, Listener, memory};
+use teleport::socket::{Address, Listener, Stream, memory};
+use teleport::tls::{TlsClient, TlsServer};
 use teleport::{Hook, Hooks, Peer, Plugin, PreSession, controller};
 use teleport_tests::logs::capture;
 use teleport_tests::pair::call_bytes;
@@ -19,12 +20,6 @@ impl Echo {
     fn back(&self, arg: teleport::codec::Raw<bytes::Bytes>) -> teleport::codec::Raw<bytes::Bytes> {
         arg
     }
-}
-
-fn server() -> Peer {
-    let server = Peer::builder().build().unwrap();
-    server.route_call(Echo).unwrap();
-    server
 }
 
 /// Has errors before each connection.
@@ -52,6 +47,13 @@ impl Listener for Failing {
 
 /// Serves after these errors, and returns how often it was asked for a connection.
 async fn serves_after(errors: impl IntoIterator<Item = io::Error>) -> usize {
+    serves_encrypted_after(errors, None).await
+}
+
+async fn serves_encrypted_after(
+    errors: impl IntoIterator<Item = io::Error>,
+    tls: Option<(TlsServer, TlsClient)>,
+) -> usize {
     let (listener, connector) = memory::listen("failing");
     let asked = Arc::new(AtomicUsize::new(0));
     let failing = Failing {
@@ -59,11 +61,20 @@ async fn serves_after(errors: impl IntoIterator<Item = io::Error>) -> usize {
         listener,
         asked: Arc::clone(&asked),
     };
-    let server = server();
+    let (builder, tls) = match tls {
+        Some((server, client)) => (Peer::builder().tls_server(server), Some(client)),
+        None => (Peer::builder(), None),
+    };
+    let server = builder.build().unwrap();
+    server.route_call(Echo).unwrap();
     let serving = server.clone();
     tokio::spawn(async move { serving.serve_listener(failing).await });
     let client = Peer::builder().build().unwrap();
-    let stream = connector.connect().await.unwrap();
+    let stream = Stream::new(connector.connect().await.unwrap());
+    let stream = match tls {
+        Some(tls) => tls.connect(stream, "localhost").await.unwrap(),
+        None => stream,
+    };
     let session = client.dial_conn(stream).await.unwrap();
     assert_eq!(call_bytes(&session, "/echo/back", "x").await.unwrap(), "x");
     server.close().await;
@@ -77,6 +88,17 @@ async fn no_error_of_the_system_ends_it() {
     assert!(serves_after(every).await >= 133);
     let emfile = io::Error::from_raw_os_error(24).to_string();
     assert!(logs.has(&["no connections can be taken", "memory:failing", &emfile]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_one_end_it_where_connections_are_encrypted() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let server = TlsServer::builder().identity_pem(&cert, &key).build();
+    let client = TlsClient::builder().ca_pem(&cert).build();
+    let every = (1..=133).map(io::Error::from_raw_os_error);
+    let tls = Some((server.unwrap(), client.unwrap()));
+    assert!(serves_encrypted_after(every, tls).await >= 133);
 }
 
 #[tokio::test(start_paused = true)]

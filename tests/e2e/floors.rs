@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("rerror", 0),
     ("error", 0),
     ("swap", 0),
+    ("settings", 0),
     ("proto", 1),
     ("socket", 2),
     ("binder", 3),

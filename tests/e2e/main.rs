@@ -46,6 +46,7 @@ mod shutdown;
 mod socket;
 #[cfg(unix)]
 mod socket_options;
+mod threads;
 mod tls;
 mod writes;
 mod wrong_protocol;

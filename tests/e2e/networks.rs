@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use teleport::codec::Raw;
 use teleport::socket::{BoundListener, memory};
 use teleport::{ErrorKind, Peer, PeerBuilder, controller};
-use teleport_tests::logs::capture;
 use teleport_tests::pair::{call_bytes, until};
 
 struct Echo;
@@ -259,34 +258,90 @@ async fn bad_addresses_and_settings_say_what_to_write() {
     assert!(error.to_string().contains("listen_address"), "{error}");
 }
 
+/// What is said about an address that cannot be listened on.
+async fn not_listened_on(peer: &Peer, address: impl teleport::socket::ToAddress) -> String {
+    let error = peer.listen_on(address).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Listen);
+    format!("{error:?}")
+}
+
+/// What is said about an address that cannot be dialled.
+async fn not_dialled(address: impl teleport::socket::ToAddress) -> String {
+    let error = client().dial(address).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Dial);
+    format!("{error:?}")
+}
+
+#[track_caller]
+fn assert_says(text: &str, all: &[&str]) {
+    for said in all {
+        assert!(text.contains(said), "{said:?} is not in: {text}");
+    }
+}
+
 #[tokio::test]
 async fn taken_ports_and_absent_addresses_are_named() {
     let server = server(Peer::builder());
     let taken = server.listen_on("127.0.0.1:0").await.unwrap();
-    let error = server.listen_on(&taken).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Listen);
-    assert!(format!("{error:?}").contains(&taken.to_string()));
+    let shown = taken.to_string();
+    let text = not_listened_on(&server, &taken).await;
+    assert_says(&text, &[&shown, "write another port", "reuse_port on both"]);
     server.close().await;
-    let error = client().dial(&taken).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Dial);
-    assert!(format!("{error:?}").contains(&taken.to_string()));
-    let path = Path::new("absent");
-    for network in ["unix", "unixpacket"] {
-        let error = client()
-            .dial(format!("{network}:{}", path.text()))
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Dial);
-        assert!(format!("{error:?}").contains(path.text()), "{error}");
-    }
+    assert_says(&not_dialled(&taken).await, &[&shown]);
     // 192.0.2.0/24 is set aside for texts like this one: no machine has its addresses.
-    let error = server_at("192.0.2.1:0").await;
-    assert!(error.contains("192.0.2.1"), "{error}");
+    let text = not_listened_on(&client(), "192.0.2.1:0").await;
+    assert_says(&text, &["192.0.2.1", "none of this machine"]);
 }
 
-async fn server_at(address: &str) -> String {
-    let (_logs, _guard) = capture(false);
-    let error = client().listen_on(address).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Listen);
-    format!("{error:?}")
+#[tokio::test]
+async fn hosts_without_an_address_are_named() {
+    let text = not_dialled("nowhere.invalid:1").await;
+    assert_says(
+        &text,
+        &["`nowhere.invalid` is not found", "is it written right"],
+    );
+    let text = not_dialled("[fe80::1%nozone]:1").await;
+    assert_says(&text, &["`fe80::1%nozone`", "network interface `nozone`"]);
+    let text = not_dialled("tcp4:[::1]:1").await;
+    assert_says(
+        &text,
+        &["`::1` has no IPv4 address", "write `tcp6:` in front"],
+    );
+    let text = not_dialled("tcp6:127.0.0.1:1").await;
+    assert_says(&text, &["no IPv6 address", "write `tcp4:` in front"]);
+}
+
+#[tokio::test]
+async fn all_addresses_of_a_name_are_tried() {
+    // The name may stand for ::1 as well, where nobody listens.
+    let server = server(Peer::builder());
+    let port = server.listen_on("127.0.0.1:0").await.unwrap().port();
+    let session = client().dial(format!("localhost:{}", port.unwrap())).await;
+    let back = call_bytes(&session.unwrap(), "/echo/back", "x").await;
+    assert_eq!(back.unwrap(), "x");
+    server.close().await;
+}
+
+#[tokio::test]
+async fn unix_sockets_say_what_is_wrong_with_their_paths() {
+    let (absent, packets) = (Path::new("absent"), Path::new("kind"));
+    for network in ["unix", "unixpacket"] {
+        let text = not_dialled(format!("{network}:{}", absent.text())).await;
+        assert_says(&text, &[absent.text(), "does somebody listen there?"]);
+        let text = not_listened_on(&client(), format!("{network}:/no/such/folder/x")).await;
+        assert_says(&text, &["/no/such/folder/x", "make its folder first"]);
+    }
+    let server = server(Peer::builder());
+    let address = format!("unixpacket:{}", packets.text());
+    server.listen_on(&address).await.unwrap();
+    let text = not_dialled(format!("unix:{}", packets.text())).await;
+    assert_says(&text, &[packets.text(), "of the other kind"]);
+    let name = format!("unix:@teleport-taken-{}", std::process::id());
+    server.listen_on(&name).await.unwrap();
+    let text = not_listened_on(&client(), &name).await;
+    assert_says(&text, &["@teleport-taken", "write another name"]);
+    server.listeners()[0].keep_file();
+    server.close().await;
+    let text = not_dialled(&address).await;
+    assert_says(&text, &[packets.text(), "nobody listens there any more"]);
 }

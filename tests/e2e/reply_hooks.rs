@@ -3,6 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use teleport::{CallCtx, Peer, Plugin, ReadCtx, Rerror, Session, WriteCtx, controller, plugin};
+use teleport_tests::frames::{PUSH, REPLY, RawFrame, read_frame};
+use teleport_tests::pair::{bare, settle};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
@@ -95,4 +99,72 @@ async fn a_reply_hook_knows_a_call_whose_handler_panicked() {
 async fn reply_hooks_see_the_answers_to_calls_without_a_route() {
     assert_eq!(note_of("/no/route", 5).await, "/no/route 404 ");
     assert_eq!(note_of("%", 5).await, "% 400 ");
+}
+
+#[tokio::test]
+async fn what_a_hook_sends_after_a_reply_comes_after_it() {
+    struct Tells;
+
+    #[plugin]
+    impl Plugin for Tells {
+        fn name(&self) -> &str {
+            "tells"
+        }
+
+        async fn post_write_reply(&self, ctx: &mut WriteCtx) -> Result<(), Rerror> {
+            let uri = ctx.call_uri().map(ToString::to_string);
+            ctx.session().push("/answered", uri).await?;
+            Ok(())
+        }
+    }
+
+    let server = Peer::builder().plugin(Tells).build().unwrap();
+    server.route_call(Work).unwrap();
+    let (_session, mut stream) = bare(&server, 1 << 16).await;
+    // Three that are read together, the last without a route.
+    let calls = ["/work/run?n=1", "/work/run?n=2", "/none"];
+    let frames = calls.map(|uri| RawFrame::call("A", uri, "5").bytes());
+    stream.write_all(&frames.concat()).await.unwrap();
+    for uri in calls {
+        let reply = read_frame(&mut stream).await.unwrap().unwrap();
+        assert_eq!(reply.mtype, REPLY, "{uri}");
+        let push = read_frame(&mut stream).await.unwrap().unwrap();
+        assert_eq!((push.mtype, push.body), (PUSH, format!("{uri:?}").into()));
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_hooks_still_look_at_is_a_reply_though_the_other_end_says_it_is_gone() {
+    struct Gate(Arc<Semaphore>);
+
+    #[plugin]
+    impl Plugin for Gate {
+        fn name(&self) -> &str {
+            "gate"
+        }
+
+        async fn post_read_reply_header(&self, _: &mut ReadCtx) -> Result<(), Rerror> {
+            self.0.acquire().await.unwrap().forget();
+            Ok(())
+        }
+    }
+
+    let gate = Arc::new(Semaphore::new(0));
+    let client = Peer::builder().plugin(Gate(gate.clone())).build().unwrap();
+    let (session, mut stream) = bare(&client, 1 << 16).await;
+    let answered = session.call::<i64>("/x", ()).seq("a").send().await.unwrap();
+    let other = session.call::<i64>("/x", ()).seq("b").send().await.unwrap();
+    stream
+        .write_all(&RawFrame::reply("a", "7").bytes())
+        .await
+        .unwrap();
+    let gone = RawFrame::reply("~notice", "")
+        .codec(0)
+        .meta("X-Notice=gone");
+    stream.write_all(&gone.bytes()).await.unwrap();
+    settle().await;
+    gate.add_permits(1);
+    assert_eq!(answered.await.unwrap(), 7);
+    let error = other.await.unwrap_err();
+    assert!(error.is_closed() && error.may_retry(), "{error:?}");
 }

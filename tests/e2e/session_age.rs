@@ -251,3 +251,13 @@ async fn a_session_that_dials_again_is_young_again() {
     assert!(session.health());
     session.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_age_that_is_set_after_the_end_is_none() {
+    let pair = Pair::of(Peer::builder(), Peer::builder()).await;
+    pair.here.set_session_age(AGE);
+    pair.here.close().await;
+    pair.here.closed().await;
+    pair.here.set_session_age(AGE * 2);
+    assert_eq!(pair.here.session_age(), AGE, "nothing is watched any more");
+}

@@ -333,7 +333,7 @@ async fn hooks_that_hang_are_cut_off_soon_after_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_that_hangs_does_not_outlast_the_deadline() {
+async fn a_handshake_that_hangs_is_soon_given_up() {
     let hangs = Hangs {
         accept: true,
         disconnect: false,
@@ -348,8 +348,10 @@ async fn a_handshake_that_hangs_does_not_outlast_the_deadline() {
         .await
         .unwrap();
     settle().await;
-    let report = server.shutdown(Duration::from_secs(2)).await;
-    assert!(report.elapsed < Duration::from_secs(3), "{report}");
+    let report = server.shutdown(LONG).await;
+    // A second more, for it to close its side too.
+    assert!(report.elapsed < Duration::from_millis(2100), "{report}");
+    assert!(report.is_complete(), "{report}");
     assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
 }
 

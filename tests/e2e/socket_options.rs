@@ -236,7 +236,12 @@ async fn a_dial_comes_from_the_port_and_the_address_that_are_set() {
     );
     let error = client.dial(&bound).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Dial);
-    assert!(format!("{error:?}").contains(&format!("from 127.0.0.1:{one}")));
+    let text = format!("{error:?}");
+    assert!(text.contains(&format!("from 127.0.0.1:{one}")), "{text}");
+    assert!(
+        text.contains("one connection to each place at a time"),
+        "{text}"
+    );
     let second = client.dial(&bound).local_port(two).await.unwrap();
     assert_eq!(second.local_address().port(), Some(two));
     // The server closes first, so that the port is free at once.

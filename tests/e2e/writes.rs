@@ -1,15 +1,17 @@
 //! How many writes it takes: a write carries all that is there, and a lone message waits for none.
 
 use std::future::IntoFuture;
-use std::sync::Arc;
-use std::task::Poll;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use teleport::{CallCtx, Peer, controller, push_handler};
 use teleport_tests::counting::Counting;
 use teleport_tests::frames::{RawFrame, read_frame};
 use teleport_tests::pair::{call_bytes, connect_counted, poll_once, settle, until};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 struct Echo {
@@ -176,4 +178,64 @@ async fn a_large_body_takes_few_writes() {
         replies.sizes()
     );
     assert!(calls.count() <= 4 && replies.count() <= 4);
+}
+
+/// Counts writes, and is not done with flushing until it is let go.
+#[derive(Clone, Default)]
+struct Holds(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+struct Held {
+    writes: usize,
+    is_open: bool,
+    waker: Option<Waker>,
+}
+
+impl AsyncWrite for Holds {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.lock().unwrap().writes += 1;
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut held = self.0.lock().unwrap();
+        if held.is_open {
+            return Poll::Ready(Ok(()));
+        }
+        held.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn while_the_stream_flushes_only_the_task_that_is_woken_by_it_goes_on() {
+    let peer = Peer::builder().build().unwrap();
+    let holds = Holds::default();
+    let (near, _far) = tokio::io::duplex(64);
+    let (read, _) = tokio::io::split(near);
+    let stream = tokio::io::join(read, holds.clone());
+    let session = peer.serve_conn(stream).await.unwrap();
+    let writes = || holds.0.lock().unwrap().writes;
+    session.push("/x", ()).await.unwrap();
+    assert_eq!(writes(), 1);
+    settle().await;
+    // A write now would take the waker of the task away that waits for the flush.
+    session.push("/x", ()).await.unwrap();
+    assert_eq!(writes(), 1);
+    let waker = {
+        let mut held = holds.0.lock().unwrap();
+        held.is_open = true;
+        held.waker.take().unwrap()
+    };
+    waker.wake();
+    settle().await;
+    assert_eq!((writes(), session.queued_bytes()), (2, 0));
 }

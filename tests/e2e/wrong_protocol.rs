@@ -8,7 +8,7 @@ use teleport::message::Mtype;
 use teleport::proto::{AnyOf, JsonProto, PbProto, Proto, RawProto};
 use teleport::socket::Socket;
 use teleport::{Message, Peer, Plugin, PreSession, Rerror, controller, plugin};
-use teleport_tests::frames::RawFrame;
+use teleport_tests::frames::{RawFrame, read_frame};
 use teleport_tests::logs::{Logs, capture};
 use teleport_tests::pair::call_bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -64,6 +64,26 @@ impl Port {
 
 fn protos() -> [Arc<dyn Proto>; 3] {
     [Arc::new(RawProto), Arc::new(JsonProto), Arc::new(PbProto)]
+}
+
+#[tokio::test]
+async fn whoever_has_spoken_the_protocol_is_no_stranger_any_more() {
+    let port = Port::new(RawProto).await;
+    let call = RawFrame::call("A", "/echo/it", "x").bytes();
+    let http = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert!(port.send(http).await.starts_with(b"HTTP/1.1 400"));
+    for apart in [false, true] {
+        let mut stream = port.stream().await;
+        stream.write_all(&call).await.unwrap();
+        if apart {
+            read_frame(&mut stream).await.unwrap().unwrap();
+        }
+        stream.write_all(http).await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        let text = String::from_utf8_lossy(&rest);
+        assert!(!text.contains("HTTP"), "{text}");
+    }
 }
 
 #[tokio::test]

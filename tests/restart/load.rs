@@ -8,8 +8,10 @@ use rustix::process::Signal;
 use teleport::session::Redial;
 use teleport::{Error, Peer, Session};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use crate::program::{Program, signal};
+use crate::program::{PATIENCE, Program, signal};
 
 /// What the clients of a test saw.
 #[derive(Default)]
@@ -19,11 +21,13 @@ pub(crate) struct Seen {
     again: AtomicU64,
     connections: AtomicU64,
     longest_pause_us: AtomicU64,
+    answered: Notify,
 }
 
 impl Seen {
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
+        self.answered.notify_waiters();
     }
 
     fn goes_on(&self) -> bool {
@@ -36,6 +40,21 @@ impl Seen {
         self.longest_pause_us.fetch_max(pause, Ordering::SeqCst);
         self.calls.fetch_add(1, Ordering::SeqCst);
         *since = Instant::now();
+        self.answered.notify_waiters();
+    }
+
+    /// Waits until so many more calls are answered, or all is over.
+    async fn more(&self, count: u64) {
+        let enough = self.calls.load(Ordering::SeqCst) + count;
+        loop {
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
+            answered.as_mut().enable();
+            if !self.goes_on() || self.calls.load(Ordering::SeqCst) >= enough {
+                return;
+            }
+            answered.await;
+        }
     }
 
     pub(crate) fn figures(&self, restarts: usize) -> String {
@@ -49,20 +68,17 @@ impl Seen {
     }
 }
 
-/// Restarts a server, while clients run, so and so often.
+/// Restarts a server, while clients run, so and so often; each time after a hundred calls more.
 pub(crate) async fn restart(
     server: &mut Program,
     mut pid: u32,
     restarts: usize,
-    apart: Duration,
     seen: &Seen,
 ) -> u32 {
     for _ in 0..restarts {
-        tokio::time::sleep(apart).await;
-        let before = seen.calls.load(Ordering::SeqCst);
-        while seen.calls.load(Ordering::SeqCst) < before + 100 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        timeout(PATIENCE, seen.more(100))
+            .await
+            .expect("calls go on");
         signal(pid, Signal::USR2);
         let (new, _) = server.listens().await;
         let line = server.line("ended ").await;
@@ -107,7 +123,7 @@ async fn connect_only(address: String, seen: Arc<Seen>) -> Result<(), std::io::E
     while seen.goes_on() {
         drop(TcpStream::connect(&address).await?);
         seen.connections.fetch_add(1, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        seen.more(1).await;
     }
     Ok(())
 }
@@ -122,7 +138,7 @@ async fn clients_that_dial_anew_are_never_refused() {
         .collect();
     let connecting = tokio::spawn(connect_only(address, seen.clone()));
     let restarts = restarts(5);
-    let last = restart(&mut server, pid, restarts, Duration::ZERO, &seen).await;
+    let last = restart(&mut server, pid, restarts, &seen).await;
     seen.stop();
     for caller in callers {
         caller.await.unwrap().unwrap();
@@ -168,7 +184,7 @@ pub(crate) fn restarts(usual: usize) -> usize {
     asked.map_or(usual, |asked| asked.parse().expect("a number of restarts"))
 }
 
-async fn no_call_is_lost(redial: Redial, restarts: usize, apart: Duration) {
+async fn no_call_is_lost(redial: Redial, restarts: usize) {
     let mut server = Program::start(&["127.0.0.1:0"]);
     let (pid, address) = server.listens().await;
     let seen = Arc::new(Seen::default());
@@ -182,7 +198,7 @@ async fn no_call_is_lost(redial: Redial, restarts: usize, apart: Duration) {
         .zip(sessions)
         .map(|(client, session)| tokio::spawn(redial_and_call(session, client, seen.clone())))
         .collect();
-    let last = restart(&mut server, pid, restarts, apart, &seen).await;
+    let last = restart(&mut server, pid, restarts, &seen).await;
     seen.stop();
     for caller in callers {
         caller.await.unwrap().unwrap();
@@ -197,13 +213,12 @@ async fn no_call_is_lost(redial: Redial, restarts: usize, apart: Duration) {
 async fn sessions_that_dial_again_lose_no_call_however_often_the_server_restarts() {
     let short = Duration::from_millis(10);
     let redial = Redial::forever().interval(short).max_interval(short * 10);
-    no_call_is_lost(redial, restarts(10), Duration::ZERO).await;
+    no_call_is_lost(redial, restarts(10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_with_the_usual_pauses_lose_no_call() {
-    let apart = Duration::from_millis(1500);
-    no_call_is_lost(Redial::forever(), restarts(3), apart).await;
+    no_call_is_lost(Redial::forever(), restarts(10)).await;
 }
 
 /// How many clients there are when a server restarts, each with a session of its own.

@@ -1,7 +1,6 @@
 //! A server that encrypts is replaced under load, and the new process has new certificates.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustix::process::Signal;
@@ -80,7 +79,7 @@ async fn sessions_over_tls_lose_no_call_and_see_the_certificate_of_the_new_proce
     let rounds = restarts(5);
     for _ in 0..rounds {
         authority.renew(&folder);
-        pid = restart(&mut server, pid, 1, Duration::ZERO, &seen).await;
+        pid = restart(&mut server, pid, 1, &seen).await;
         // A call that is answered by the new process comes over a connection of its own.
         while watched
             .call::<(u64, u32)>("/work/take", &(0, 0))

@@ -31,6 +31,11 @@ struct NetworksDoctests;
 #[doc = include_str!("../../docs/tls.md")]
 struct TlsDoctests;
 
+/// What the page on configuration shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/configuration.md")]
+struct ConfigurationDoctests;
+
 /// What the page on codecs shows.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/codecs.md")]

@@ -11,6 +11,7 @@ use super::fail::Fail;
 use super::{Codec, CodecError, FORM};
 
 const WHY: &str = "a form is a struct or a map of lists";
+const NESTED: &str = "a form holds no structs, maps or lists of lists";
 
 /// The built-in form codec, id `f`.
 #[derive(Clone, Copy, Debug, Default)]

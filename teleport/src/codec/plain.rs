@@ -8,7 +8,8 @@ use serde::ser;
 use super::fail::Fail;
 use super::number::{put_display, put_i64, put_plain_float, put_u64};
 use super::shapes::{
-    read_units_and_wrapped, refuse_to_read, refuse_to_write, write_widened, write_wrapped,
+    read_units_and_wrapped, refuse_to_read, refuse_to_write, write_variant_names, write_widened,
+    write_wrapped,
 };
 use super::{Codec, CodecError, PLAIN, text};
 
@@ -67,6 +68,7 @@ impl ser::Serializer for Writer<'_> {
 
     write_widened!();
     write_wrapped!();
+    write_variant_names!();
     refuse_to_write! { Fail::unsupported(WHY) => lists maps structs full_variants }
 
     fn serialize_i64(self, value: i64) -> Result<(), Fail> {
@@ -129,15 +131,6 @@ impl ser::Serializer for Writer<'_> {
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), Fail> {
         Ok(())
-    }
-
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<(), Fail> {
-        self.serialize_str(variant)
     }
 
     fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<(), Fail> {

@@ -108,6 +108,20 @@ macro_rules! write_wrapped {
     };
 }
 
+/// Writes the method of a serializer for variants without content: as their names.
+macro_rules! write_variant_names {
+    () => {
+        fn serialize_unit_variant(
+            self,
+            _: &'static str,
+            _: u32,
+            variant: &'static str,
+        ) -> Result<(), Self::Error> {
+            self.serialize_str(variant)
+        }
+    };
+}
+
 /// Writes the methods of a serializer for narrow integers: as the widest of their sign.
 macro_rules! write_widened {
     () => {
@@ -225,5 +239,6 @@ macro_rules! read_units_and_wrapped {
 }
 
 pub(super) use {
-    read_units_and_wrapped, refuse_to_read, refuse_to_write, write_widened, write_wrapped,
+    read_units_and_wrapped, refuse_to_read, refuse_to_write, write_variant_names, write_widened,
+    write_wrapped,
 };

@@ -9,6 +9,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
+use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -20,7 +21,8 @@ use crate::rerror::Rerror;
 /// is chosen here. A handler that goes on counts as running until it ends, and its result is
 /// dropped with a log line. At the deadline of a [shutdown](crate::Peer::shutdown) handlers that wait
 /// are dropped, but for those that [`Finish`](Self::Finish). See [`PeerConfig::on_cancel`](crate::PeerConfig::on_cancel).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum OnCancel {
     /// Its future is dropped where it waits, and with it the calls that it waits for. A handler

@@ -23,6 +23,10 @@ impl Peer {
     /// # Errors
     ///
     /// A plugin refused the address, or the peer is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes no more connections. The sessions there are go on.
     pub async fn serve_listener<L: Listener>(&self, listener: L) -> Result<(), Error> {
         self.serve_listener_with(listener, Arc::clone(&self.0.proto))
             .await
@@ -33,6 +37,10 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`serve_listener`](Self::serve_listener).
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`serve_listener`](Self::serve_listener).
     pub async fn serve_listener_with<L: Listener>(
         &self,
         listener: L,
@@ -66,7 +74,7 @@ impl Peer {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        connect::accepted(&self.0, Stream::new(stream), &self.0.proto).await
+        connect::accepted(&self.0, Stream::new(stream), &self.0.proto, Duration::ZERO).await
     }
 
     /// [`serve_conn`](Self::serve_conn) for another protocol than the peer's own.
@@ -83,7 +91,7 @@ impl Peer {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let proto: Arc<dyn Proto> = Arc::new(proto);
-        connect::accepted(&self.0, Stream::new(stream), &proto).await
+        connect::accepted(&self.0, Stream::new(stream), &proto, Duration::ZERO).await
     }
 }
 
@@ -197,21 +205,27 @@ async fn establish(shared: &Arc<Shared>, stream: Stream, how: &How) {
 
 async fn encrypt_and_accept(shared: &Arc<Shared>, stream: Stream, how: &How) -> Result<(), Error> {
     #[cfg(feature = "tls")]
-    let stream = match &how.tls {
-        Some(tls) => encrypt(shared, stream, tls).await?,
-        None => stream,
+    let (stream, spent) = match &how.tls {
+        Some(tls) => {
+            let begun = tokio::time::Instant::now();
+            let stream = encrypt(shared, stream, tls).await?;
+            (stream, begun.elapsed())
+        }
+        None => (stream, Duration::ZERO),
     };
-    connect::accepted(shared, stream, &how.proto).await?;
+    #[cfg(not(feature = "tls"))]
+    let spent = Duration::ZERO;
+    connect::accepted(shared, stream, &how.proto, spent).await?;
     Ok(())
 }
 
 /// Waits until no connection in its handshake is of interest any more. A shutdown still takes those
-/// that came before it.
+/// that came before it, if they are quick.
 #[cfg(feature = "tls")]
 async fn gone(shared: &Shared) {
     shared.closing.cancelled().await;
     if shared.is_draining() {
-        shared.over().await;
+        shared.turns_away().await;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::codec::{Codec, Codecs};
 use crate::context::OnCancel;
 use crate::error::Error;
 use crate::plugin::{Hooks, Plugin, PluginContainer};
-use crate::proto::{Env, Proto, RawProto};
+use crate::proto::{Env, Limits, Proto, RawProto};
 use crate::router::Router;
 use crate::session::{Backoff, Events, Hub, Sweeper};
 #[cfg(feature = "tls")]
@@ -121,6 +121,9 @@ impl PeerBuilder {
         print_detail: bool = print_detail;
         /// Sets whether log lines show the time that the work took.
         count_time: bool = count_time;
+        /// Sets the bounds on messages; [`message_limit`](Self::message_limit) is the one that
+        /// matters most.
+        limits: Limits = limits;
         /// Sets the options of the sockets that are accepted and dialled.
         socket: SocketOptions = socket;
         /// Sets how long a call waits for its reply.
@@ -142,6 +145,8 @@ impl PeerBuilder {
         handshake_timeout: Duration = handshake_timeout;
         /// Sets how long the first message of a connection may take, from its first byte on.
         first_message_timeout: Duration = first_message_timeout;
+        /// Sets the largest message before a connection is a session, in bytes.
+        handshake_message_limit: usize = handshake_message_limit;
         /// Sets how many bytes may wait to be written before calls and pushes wait.
         queue_limit: usize = queue_limit;
         /// Sets how many bytes may wait to be written before replies wait.

@@ -9,7 +9,7 @@ use crate::context::DialCtx;
 use crate::error::{Error, ErrorKind};
 use crate::plugin::Hooks;
 use crate::proto::Proto;
-use crate::rerror::Rerror;
+use crate::rerror::{Rerror, code};
 use crate::session::{Line, PreSession, Redial, Session};
 use crate::socket::{Connect, Halves, Socket, Stream};
 
@@ -64,7 +64,7 @@ async fn open(
             plugin.pre_dial(ctx)
         });
         let what = "plugins took longer before the dial than";
-        consent(shared, run, what).await?;
+        consent(shared, run, what, Duration::ZERO).await?;
     }
     limited(timeout, &target, connector.connect())
         .await?
@@ -98,15 +98,17 @@ pub(super) async fn dialled(
     Ok(agree(pre).await?.start())
 }
 
-/// Makes a session of a stream that the other side opened.
+/// Makes a session of a stream that the other side opened. What its encryption has `spent` is taken off the
+/// time that its handshake has.
 pub(super) async fn accepted(
     shared: &Arc<Shared>,
     stream: Stream,
     proto: &Arc<dyn Proto>,
+    spent: Duration,
 ) -> Result<Session, Error> {
     let halves = apart(shared, stream)?;
     let pre = pre_session(shared, halves, proto, false)?;
-    Ok(agree(pre).await?.start())
+    Ok(agree_within(pre, spent).await?.start())
 }
 
 /// Takes a stream apart that got the peer's options.
@@ -136,7 +138,11 @@ fn pre_session(
 }
 
 /// Lets the plugins have their say about a new connection.
-async fn agree(mut pre: PreSession) -> Result<PreSession, Error> {
+async fn agree(pre: PreSession) -> Result<PreSession, Error> {
+    agree_within(pre, Duration::ZERO).await
+}
+
+async fn agree_within(mut pre: PreSession, spent: Duration) -> Result<PreSession, Error> {
     let shared = Arc::clone(pre.shared());
     let is_dialled = pre.is_dialled();
     let tables = shared.router.tables();
@@ -154,7 +160,8 @@ async fn agree(mut pre: PreSession) -> Result<PreSession, Error> {
                 false => |plugin, pre| plugin.post_accept(pre),
             },
         );
-        if let Err(error) = consent(&shared, run, "the handshake took longer than").await {
+        let what = "the handshake took longer than";
+        if let Err(error) = consent(&shared, run, what, spent).await {
             let error = pre.refused(error);
             pre.shut().await;
             return Err(error);
@@ -168,12 +175,14 @@ async fn consent(
     shared: &Shared,
     run: impl Future<Output = Result<(), Rerror>>,
     too_long: &str,
+    spent: Duration,
 ) -> Result<(), Error> {
     let limit = shared.config.handshake_timeout;
     let done = tokio::select! {
         biased;
-        done = tokio::time::timeout(limit, run) => done,
-        () = shared.over() => Ok(Err(Rerror::internal("the peer has shut down"))),
+        done = tokio::time::timeout(limit.saturating_sub(spent), run) => done,
+        () = shared.turns_away() => Ok(Err(Rerror::from_code(code::SERVICE_UNAVAILABLE)
+            .with_reason("the peer is shutting down"))),
     };
     match done {
         Ok(agreed) => agreed.map_err(Error::refused),

@@ -64,6 +64,10 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`listen`](Self::listen).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future only stops the waiting: the peer listens on until it is closed.
     pub async fn listen_and_serve(&self) -> Result<(), Error> {
         let address = self.listen().await?;
         tracing::info!(%address, "listening");

@@ -79,6 +79,7 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`SubRouter::route_call`].
+    #[doc(alias = "RouteCallFunc")]
     pub fn route_call_fn<F, Args, M>(&self, function: F) -> Result<String, Error>
     where
         F: RoutedFn<Args, M>,
@@ -92,6 +93,7 @@ impl Peer {
     /// # Errors
     ///
     /// As for [`SubRouter::route_call`].
+    #[doc(alias = "RoutePushFunc")]
     pub fn route_push_fn<F, Args, M>(&self, function: F) -> Result<String, Error>
     where
         F: RoutedFn<Args, M>,

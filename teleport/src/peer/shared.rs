@@ -106,6 +106,11 @@ impl Shared {
         self.shutdown.note_apart(inner);
     }
 
+    /// Waits until a shutdown does not wait any more for connections that are not sessions yet.
+    pub(crate) async fn turns_away(&self) {
+        self.shutdown.late().await;
+    }
+
     /// Waits until the shutdown waits for nothing any more.
     pub(crate) async fn over(&self) {
         self.shutdown.over().await;

@@ -46,6 +46,8 @@ pub(super) struct Shutdown {
     apart: Mutex<Vec<Weak<Inner>>>,
     tally: Tally,
     hurry: CancellationToken,
+    /// Connections that are not sessions yet are not waited for any more.
+    late: CancellationToken,
     over: CancellationToken,
     report: watch::Sender<Option<ShutdownReport>>,
 }
@@ -58,6 +60,7 @@ impl Default for Shutdown {
             apart: Mutex::default(),
             tally: Tally::default(),
             hurry: CancellationToken::new(),
+            late: CancellationToken::new(),
             over: CancellationToken::new(),
             report: watch::Sender::new(None),
         }
@@ -71,6 +74,10 @@ impl Shutdown {
 
     pub(super) fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    pub(super) async fn late(&self) {
+        self.late.cancelled().await;
     }
 
     pub(super) async fn over(&self) {
@@ -312,6 +319,9 @@ async fn drain(shared: &Arc<Shared>, deadline: Duration) {
             _ = looks.tick() => {}
         }
         let now = Instant::now();
+        if now >= until {
+            shared.shutdown.late.cancel();
+        }
         for session in shared.hub.all() {
             // What a session refuses it counts, once its task has begun to.
             let is_late = now >= until && session.inner().is_counting();
@@ -347,6 +357,7 @@ fn is_still(
 
 /// Aborts what is left, drops the handlers that wait, and lets the hooks of the end run for a moment.
 async fn cut_off(shared: &Arc<Shared>) {
+    shared.shutdown.late.cancel();
     let abort = || {
         let connections = connections(shared);
         connections.iter().for_each(|inner| inner.begin_count());

@@ -10,7 +10,7 @@
 //! [read](Overload::stats).
 //!
 //! On a peer the plugin counts every message, those without a route included; on a group or a
-//! handler it counts what is routed there. Clones count together.
+//! handler it counts what is routed there. Clones count together, by the same limits.
 
 mod load;
 mod meter;

@@ -1,7 +1,10 @@
+use serde::Deserialize;
+
 use super::{ProtoError, ProtoErrorKind};
 
 /// The bounds on the messages of a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limits {
     /// The largest frame in bytes, sent or received: 16 MiB by default, 0 for no limit. It also

@@ -130,6 +130,7 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
     /// # Cancel safety
     ///
     /// As of [`Session::call`].
+    #[doc(alias = "AsyncCall")]
     pub async fn send(self) -> Result<CallCmd<R>, Error> {
         let started = Instant::now();
         let session = self.session;
@@ -172,6 +173,7 @@ impl<'a, R: FromBody, A: ToBody> IntoFuture for Call<'a, R, A> {
 }
 
 /// The future of a [`Call`]: gives the decoded body of the reply.
+#[must_use = "a future does nothing unless it is polled"]
 pub struct CallFuture<'a, R, A> {
     /// Kept until the end: it may have to be made again.
     call: Call<'a, R, A>,

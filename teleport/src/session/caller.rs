@@ -1,6 +1,7 @@
 //! Whatever can call and push: a session, a pool, a forwarder, a mock.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -223,6 +224,25 @@ pub trait CallerExt: Caller {
 }
 
 impl<C: Caller + ?Sized> CallerExt for C {}
+
+/// Whoever shares a caller calls by it.
+impl<C: Caller + ?Sized> Caller for Arc<C> {
+    fn call_raw(&self, request: Request) -> Calling<'_, RawReply> {
+        (**self).call_raw(request)
+    }
+
+    fn push_raw(&self, request: Request) -> Calling<'_, ()> {
+        (**self).push_raw(request)
+    }
+
+    fn codecs(&self) -> Codecs {
+        (**self).codecs()
+    }
+
+    fn default_codec(&self) -> u8 {
+        (**self).default_codec()
+    }
+}
 
 impl Caller for Session {
     fn call_raw(&self, request: Request) -> Calling<'_, RawReply> {

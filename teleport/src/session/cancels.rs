@@ -63,6 +63,12 @@ impl Cancels {
         })
     }
 
+    /// Whether a handler waits whose caller may give up on it.
+    pub(super) fn any(&self) -> bool {
+        let state = self.0.get();
+        state.is_some_and(|state| !lock(state).waiting.is_empty())
+    }
+
     /// Ends the handling of a call, as far as its handler lets itself be ended.
     pub(super) fn give_up(&self, seq: &[u8]) -> GivenUp {
         let Some(state) = self.0.get() else {

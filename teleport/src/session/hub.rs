@@ -173,6 +173,7 @@ impl Sessions {
     }
 
     /// Visits the sessions until `visit` says `false`. They may change meanwhile.
+    #[doc(alias = "RangeSession")]
     pub fn range(&self, mut visit: impl FnMut(&Session) -> bool) {
         for session in self.all() {
             if !visit(&session) {
@@ -186,6 +187,10 @@ impl Sessions {
     /// # Errors
     ///
     /// The body cannot be encoded. What fails for one session alone is in the result.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is done, some sessions have the push and others have not.
     pub async fn broadcast(&self, uri: &str, body: impl ToBody) -> Result<Broadcast, Error> {
         self.broadcast_in(self.shared.call_defaults().codec, uri, body, |_| true)
             .await
@@ -196,6 +201,10 @@ impl Sessions {
     /// # Errors
     ///
     /// The body cannot be encoded. What fails for one session alone is in the result.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`broadcast`](Self::broadcast).
     pub async fn broadcast_in(
         &self,
         codec: u8,

@@ -83,6 +83,8 @@ pub(crate) struct Inner {
     /// The session left the table of its peer for good.
     pub(super) gone: AtomicBool,
     pub(super) watched: OnceLock<Box<super::sweep::Watched>>,
+    /// Reading goes on though too many handlers run, for callers may have given up on them.
+    pub(super) listens: AtomicBool,
     /// The bytes of replies that wait for room beside the queue.
     pub(super) parked: AtomicUsize,
     /// Held while the session changes its name.
@@ -147,6 +149,7 @@ impl Inner {
             swept: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             watched: OnceLock::new(),
+            listens: AtomicBool::new(false),
             parked: AtomicUsize::new(0),
             naming: Mutex::new(()),
             context_age,
@@ -285,7 +288,10 @@ impl Inner {
     /// Whether something of this side can only go on if the other end's messages are read: a call
     /// waits for its reply, or somebody for room that the other end has to make.
     pub(super) fn must_read(&self) -> bool {
-        !self.is_open() || self.out.waiters() > 0 || self.calls.in_flight() > 0
+        !self.is_open()
+            || self.out.waiters() > 0
+            || self.calls.in_flight() > 0
+            || self.listens.load(Ordering::SeqCst)
     }
 
     /// Counts a handler that waits, as long as the guard lives.

@@ -103,6 +103,7 @@ impl<'a, A: ToBody> IntoFuture for Push<'a, A> {
 }
 
 /// The future of a [`Push`]: done when the message is written, or queued behind others.
+#[must_use = "a future does nothing unless it is polled"]
 pub struct PushFuture<'a, A> {
     state: State<'a, A>,
 }

@@ -3,12 +3,14 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::peer::PeerConfig;
 
 /// How the pauses between two attempts are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Backoff {
     /// A time drawn evenly between zero and a bound, so that clients that lost one server at one

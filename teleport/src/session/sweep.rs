@@ -1,5 +1,5 @@
 //! One timer a peer for what must not last: calls past their deadline, other ends that do not
-//! read, and sessions past their age.
+//! read, reading that has stopped, and sessions past their age.
 //!
 //! Only sessions that gave a reason are looked at, and the timer sleeps while there is none.
 
@@ -12,7 +12,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::inner::Inner;
+use super::inner::{Inner, LOOK_STATE};
 use crate::lock;
 use crate::peer::Shared;
 
@@ -37,11 +37,12 @@ struct State {
     runs: bool,
 }
 
-/// What is watched of a session that has an age, or whose queue was full.
+/// What is watched of a session that has an age, or had a full queue or too many handlers.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     age: Mutex<Age>,
     stalled: Mutex<Stall>,
+    pause: Mutex<Pause>,
 }
 
 /// The age of a session.
@@ -51,6 +52,17 @@ struct Age {
     end: Option<Instant>,
     /// The session is over, and nothing is to be watched any more.
     gone: bool,
+}
+
+/// For how long reading stops because too many handlers run, if nothing changes: the notice that
+/// a caller gave up on one of them may be what has to be read.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Since when a session that has too many handlers has taken nothing.
+#[derive(Debug, Default)]
+struct Pause {
+    came: u64,
+    since: Option<Instant>,
 }
 
 /// Since when a session has not written, though there is something to write.
@@ -120,7 +132,7 @@ impl Sweeper {
             // A reason that comes up while we look registers the session anew.
             inner.swept.swap(false, Ordering::SeqCst);
             let mut again = inner.time_calls_out(now);
-            if look_at_queue(&inner, now) {
+            if look_at_queue(&inner, now) | inner.look_at_pause(now) {
                 let at = now + STALL_LOOK;
                 again = Some(again.map_or(at, |again| again.min(at)));
             }
@@ -253,6 +265,50 @@ impl Inner {
         self.watched.get_or_init(Box::default)
     }
 
+    /// Sees to it that a stop of the reading does not last while callers may have given up.
+    #[cold]
+    pub(super) fn watch_pause(self: &Arc<Self>) {
+        if self.cancels.any() {
+            self.shared.sweeper().watch(self, None);
+        }
+    }
+
+    /// Looks whether reading has stopped for too long, and lets it go on then until fewer handlers
+    /// run. Tells whether it has to be looked at again.
+    fn look_at_pause(&self, now: Instant) -> bool {
+        if !self.is_overloaded() || !self.cancels.any() {
+            self.listens.store(false, Ordering::SeqCst);
+            if let Some(watched) = self.watched.get() {
+                *lock(&watched.pause) = Pause::default();
+            }
+            return false;
+        }
+        if self.listens.load(Ordering::SeqCst) {
+            return true;
+        }
+        let came = self.came.load(Ordering::Relaxed);
+        let mut pause = lock(&self.watched().pause);
+        let since = match pause.since {
+            Some(since) if pause.came == came => since,
+            _ => {
+                let since = Some(now);
+                *pause = Pause { came, since };
+                return true;
+            }
+        };
+        drop(pause);
+        if now.saturating_duration_since(since) >= LONGEST_PAUSE {
+            let running = self.running();
+            tracing::warn!(
+                remote = %self.remote, running,
+                "as many handlers run as may, and none ends: calls are refused, cancellations heard"
+            );
+            self.listens.store(true, Ordering::SeqCst);
+            self.look(LOOK_STATE);
+        }
+        true
+    }
+
     #[cold]
     fn end_of_age(&self) {
         let age = self.session_age();
@@ -286,7 +342,9 @@ impl Inner {
 /// it has to be looked at again.
 fn look_at_queue(inner: &Arc<Inner>, now: Instant) -> bool {
     if !inner.out.is_full() {
-        *lock(&inner.watched().stalled) = Stall::default();
+        if let Some(watched) = inner.watched.get() {
+            *lock(&watched.stalled) = Stall::default();
+        }
         return false;
     }
     let (written, queued) = inner.out.progress();

@@ -4,7 +4,7 @@
 //! session holds no buffer. All messages of a read are taken out before anything waits, within a
 //! budget per wake. It never waits for outbound room. It stops reading for one reason only: as
 //! many handlers wait as may, and no call of this side waits for a reply that would have to be
-//! read first.
+//! read first. A stop that lasts ends when the callers of those handlers may have given up.
 
 mod budget;
 mod ending;
@@ -156,7 +156,7 @@ impl Task {
 
 /// Whether reading has to stop until a handler is done. While a call of this side waits for its
 /// reply it must not: the handlers may be waiting for that reply.
-fn is_paused(inner: &Inner) -> bool {
+fn is_paused(inner: &Arc<Inner>) -> bool {
     if !inner.is_overloaded() {
         return false;
     }
@@ -168,5 +168,6 @@ fn is_paused(inner: &Inner) -> bool {
         inner.paused.store(false, Ordering::SeqCst);
         return false;
     }
+    inner.watch_pause();
     true
 }

@@ -262,6 +262,10 @@ impl HostPort {
     ///
     /// When the port is 0, when the name cannot be resolved, or when it has no address of the
     /// wanted family.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
     pub async fn resolve_to_dial(&self, family: Family) -> io::Result<Vec<SocketAddr>> {
         if self.port == 0 {
             let error = AddressError {
@@ -285,6 +289,10 @@ impl HostPort {
     /// # Errors
     ///
     /// When the name cannot be resolved, or when it has no address of the wanted family.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
     pub async fn resolve_to_listen(&self, family: Family) -> io::Result<Vec<SocketAddr>> {
         if self.host.is_empty() {
             // An IPv6 socket also takes IPv4 connections; the other one is for machines without.
@@ -305,11 +313,29 @@ impl HostPort {
     }
 
     async fn look_up(&self, family: Family) -> io::Result<Vec<SocketAddr>> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
+        let found = found.map_err(|e| {
+            let text = match self.host.split_once('%') {
+                Some((_, zone)) => format!(
+                    "is there a network interface `{zone}` here, and is the address one that has a \
+                     zone, such as fe80::1?"
+                ),
+                None => "is it written right, and is there a name server?".to_owned(),
+            };
+            io::Error::new(
+                e.kind(),
+                format!("`{}` is not found: {e}; {text}", self.host),
+            )
+        })?;
         let addrs: Vec<_> = found.filter(|addr| family.takes(addr)).collect();
         if addrs.is_empty() {
+            let (found, write) = match family {
+                Family::V4 => ("IPv4", "tcp6:"),
+                Family::V6 => ("IPv6", "tcp4:"),
+                Family::Any => ("", ""),
+            };
             let text = format!(
-                "`{}` has no address of the wanted family ({family:?})",
+                "`{}` has no {found} address: write `{write}` in front, or no network",
                 self.host
             );
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));

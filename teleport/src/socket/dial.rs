@@ -167,14 +167,34 @@ async fn attempt(addr: SocketAddr, options: &DialOptions) -> io::Result<TcpStrea
         // the option means something else: stealing the port.
         #[cfg(unix)]
         socket.set_reuseaddr(true)?;
-        let from = |e: io::Error| io::Error::new(e.kind(), format!("from {local}: {e}"));
+        let from = |e: io::Error| io::Error::new(e.kind(), from_here(local, &e));
         socket.bind(local).map_err(from)?;
         return socket.connect(addr).await.map_err(from);
     }
     socket.connect(addr).await
 }
 
-pub(super) fn with_address(error: &io::Error, addr: SocketAddr) -> io::Error {
+/// What is wrong with dialling from an address of this machine, and what to do about it.
+fn from_here(local: SocketAddr, error: &io::Error) -> String {
+    let port = local.port();
+    let advice = match error.kind() {
+        // Which of the two it is depends on the moment at which the system notices.
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable if port != 0 => {
+            "; a fixed local port allows one connection to each place at a time, and the address has \
+             to be one of this machine: close the other connection, or leave local_port out"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "; the address is none of this machine: write one that is, or leave local_ip out"
+        }
+        io::ErrorKind::PermissionDenied if (1..1024).contains(&port) => {
+            "; ports below 1024 are for privileged users: write a higher local_port"
+        }
+        _ => "",
+    };
+    format!("from {local}: {error}{advice}")
+}
+
+fn with_address(error: &io::Error, addr: SocketAddr) -> io::Error {
     io::Error::new(error.kind(), format!("{addr}: {error}"))
 }
 

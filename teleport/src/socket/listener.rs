@@ -10,7 +10,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::address::{Address, Family, HostPort};
-use super::dial::with_address;
 use super::options::ListenOptions;
 use super::place::Place;
 use super::stream::Stream;
@@ -86,6 +85,10 @@ impl BoundListener {
     ///
     /// When the name cannot be resolved, the address is taken, or the system refuses; then it is
     /// the last one's error, with the address in its text.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the address up again.
     pub async fn bind(place: &Place, options: &ListenOptions) -> io::Result<Self> {
         if let Some(missing) = place.network().missing() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, missing));
@@ -256,6 +259,10 @@ impl Listener for Arc<BoundListener> {
 ///
 /// When the name cannot be resolved or no address can be listened on; then it is the last one's
 /// error, with the address in its text.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives the address up again.
 pub async fn bind_tcp(target: &HostPort, family: Family) -> io::Result<TcpListener> {
     bind_tcp_with(target, family, &ListenOptions::default()).await
 }
@@ -271,7 +278,7 @@ async fn bind_tcp_with(
             Ok(listener) => return Ok(listener),
             Err(error) => {
                 let busy = error.kind() == io::ErrorKind::AddrInUse;
-                last = Some(with_address(&error, addr));
+                last = Some(io::Error::new(error.kind(), not_here(addr, &error)));
                 // Another address of the same name would hide that the port is taken.
                 if busy {
                     break;
@@ -280,6 +287,25 @@ async fn bind_tcp_with(
         }
     }
     Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// Why an address cannot be listened on, and what to do about it.
+fn not_here(addr: std::net::SocketAddr, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; somebody listens there: stop it, write another port, or share the port by setting \
+             reuse_port on both"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "; the address is none of this machine: write one that is, or none for all"
+        }
+        io::ErrorKind::PermissionDenied if addr.port() < 1024 => {
+            "; ports below 1024 are for privileged users: write a higher one, or give the program \
+             CAP_NET_BIND_SERVICE"
+        }
+        _ => "",
+    };
+    format!("{addr}: {error}{advice}")
 }
 
 fn listen_at(
@@ -339,6 +365,14 @@ mod tests {
         let error = bind_tcp(&target, Family::Any).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&target.to_string()), "{error}");
+    }
+
+    #[test]
+    fn a_privileged_port_is_called_one() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let said = |addr: &str| not_here(addr.parse().unwrap(), &denied);
+        assert!(said("127.0.0.1:80").contains("below 1024"));
+        assert!(!said("127.0.0.1:8080").contains("below 1024"));
     }
 
     #[cfg(unix)]

@@ -4,12 +4,14 @@ use std::any::Any;
 use std::io;
 use std::time::Duration;
 
+use serde::Deserialize;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
 use super::stream::Stream;
+use crate::settings::optional_time;
 
 /// Options of the connections that a peer dials and accepts.
 ///
@@ -21,26 +23,33 @@ use super::stream::Stream;
 /// let options = SocketOptions { read_buffer: Some(1 << 20), ..SocketOptions::default() };
 /// assert!(options.no_delay);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SocketOptions {
     /// Whether the system probes idle connections, so that a vanished other end is noticed.
     /// Default: `None`. On costs a packet each way per period and idle connection.
+    #[doc(alias = "SetSocketKeepAlive")]
     pub keep_alive: Option<bool>,
     /// The idle time before the first probe and the pause between probes, in whole seconds, from 1
     /// to 32767. Default: `None`. A value switches probing on unless `keep_alive` is `Some(false)`. Raising
     /// it saves packets and finds vanished ends later.
+    #[doc(alias = "SetSocketKeepAlivePeriod")]
+    #[serde(deserialize_with = "optional_time")]
     pub keep_alive_period: Option<Duration>,
     /// Whether small writes go out at once instead of waiting for the packets before them to be
     /// acknowledged. Default: `true`. Off saves packets and costs up to tens of milliseconds a
     /// message.
+    #[doc(alias = "SetSocketNoDelay")]
     pub no_delay: bool,
     /// The size of the system's receive buffer, in bytes. Default: `None`, which lets the system
     /// tune it. Raising it helps throughput over long distances and costs that memory a connection;
     /// the system may double or cap the number.
+    #[doc(alias = "SetSocketReadBuffer")]
     pub read_buffer: Option<usize>,
     /// The size of the system's send buffer, in bytes. Default: `None`, which lets the system tune
     /// it. Raising it lets more be written before a writer waits and costs that memory a
     /// connection; the system may double or cap the number.
+    #[doc(alias = "SetSocketWriteBuffer")]
     pub write_buffer: Option<usize>,
 }
 

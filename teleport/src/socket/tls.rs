@@ -41,7 +41,7 @@ mod watched;
 use std::sync::Arc;
 
 use tokio_rustls::rustls::crypto::CryptoProvider;
-use tokio_rustls::rustls::{CommonState, ProtocolVersion};
+use tokio_rustls::rustls::{CommonState, HandshakeKind, ProtocolVersion};
 
 pub use client::{TlsClient, TlsClientBuilder};
 pub use server::{TlsServer, TlsServerBuilder};
@@ -56,6 +56,7 @@ pub struct TlsInfo {
     server_name: Option<String>,
     alpn: Option<Vec<u8>>,
     version: Option<ProtocolVersion>,
+    resumed: bool,
 }
 
 impl TlsInfo {
@@ -68,6 +69,7 @@ impl TlsInfo {
             server_name: server_name.map(str::to_owned),
             alpn: state.alpn_protocol().map(<[u8]>::to_vec),
             version: state.protocol_version(),
+            resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),
         })
     }
 
@@ -100,9 +102,17 @@ impl TlsInfo {
             _ => "unknown",
         }
     }
+
+    /// Whether an earlier connection was gone on from, so that no certificates were sent: those of
+    /// the earlier one hold.
+    #[must_use]
+    pub const fn is_resumed(&self) -> bool {
+        self.resumed
+    }
 }
 
-/// The cryptography: always named, since a process may link several.
-fn provider() -> Arc<CryptoProvider> {
+/// The cryptography that is used where none is named; never the process's, of which nobody here can
+/// know whether there is one.
+fn ring() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

@@ -17,6 +17,9 @@ use super::stream::Stream;
 /// How long to wait for room in a backlog before asking again.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 
+/// What Linux says to one who connects to a socket of another type (`EPROTOTYPE`).
+const PROTOTYPE: i32 = 91;
+
 /// A unix listener whose file goes with it.
 #[derive(Debug)]
 pub(super) struct FileListener {
@@ -80,7 +83,7 @@ pub(super) async fn connect(path: &Path, options: &SocketOptions) -> io::Result<
 
 /// Connects a socket to a path, and makes it non-blocking.
 pub(super) async fn connect_socket(socket: &Socket, path: &Path) -> io::Result<()> {
-    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let named = |e: io::Error| io::Error::new(e.kind(), not_there(path, &e));
     let address = address(path).map_err(named)?;
     socket.set_nonblocking(true)?;
     loop {
@@ -94,6 +97,39 @@ pub(super) async fn connect_socket(socket: &Socket, path: &Path) -> io::Result<(
     }
 }
 
+/// Why nobody is reached at a path, and what to do about it.
+fn not_there(path: &Path, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::NotFound => "; does somebody listen there?",
+        io::ErrorKind::ConnectionRefused => "; nobody listens there any more",
+        io::ErrorKind::PermissionDenied => {
+            "; this user may not write to the file: let the listening side set unix_mode, and look at \
+             the permissions of its folder"
+        }
+        _ => match error.raw_os_error() {
+            Some(PROTOTYPE) => {
+                "; the socket there is of the other kind: write `unix:` for \
+                                `unixpacket:`, or the other way round"
+            }
+            _ => "",
+        },
+    };
+    format!("{}: {error}{advice}", path.display())
+}
+
+/// Why a path cannot be listened at, and what to do about it.
+fn not_here(path: &Path, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::NotFound => "; make its folder first, or write another path",
+        io::ErrorKind::PermissionDenied => {
+            "; this user may not write to its folder: write a path in another one"
+        }
+        io::ErrorKind::AddrInUse => "; somebody listens there: stop it, or write another name",
+        _ => "",
+    };
+    format!("{}: {error}{advice}", path.display())
+}
+
 /// The address of a path, or of an abstract name with `@` in front.
 fn address(path: &Path) -> io::Result<SockAddr> {
     #[cfg(target_os = "linux")]
@@ -105,7 +141,7 @@ fn address(path: &Path) -> io::Result<SockAddr> {
 
 /// Listens at a path. A file that nobody listens at is in the way of nobody.
 fn bind(path: &Path, kind: Type, options: &ListenOptions) -> io::Result<(Socket, File)> {
-    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let named = |e: io::Error| io::Error::new(e.kind(), not_here(path, &e));
     let address = address(path).map_err(named)?;
     let in_files = !path.to_str().is_some_and(|text| text.starts_with('@'));
     let socket = Socket::new(Domain::UNIX, kind, None)?;

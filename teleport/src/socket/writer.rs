@@ -108,6 +108,10 @@ impl SocketWriter {
     /// # Errors
     ///
     /// Fails when the stream does.
+    ///
+    /// # Cancel safety
+    ///
+    /// As with [`write_message`](Self::write_message).
     pub async fn shutdown(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_shutdown(cx)).await
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use teleport::{Peer, controller};
+use teleport::{Peer, Raw, controller};
 use teleport_tests::frames::{RawFrame, read_frame};
 use teleport_tests::pair::{Pair, bare, poll_once, settle};
 use tokio::io::AsyncWriteExt;
@@ -67,7 +67,7 @@ async fn a_storm_of_calls_that_are_given_up_stays_within_bounds() {
     for n in 0..CALLS {
         let mut call = pair
             .here
-            .call::<()>("/counted/hold", teleport::Raw(body.clone()))
+            .call::<()>("/counted/hold", Raw(body.clone()))
             .into_future();
         // A call that has to wait for room is waited for until it is on its way.
         while poll_once(&mut call).is_pending() && pair.here.calls_in_flight() == 0 {
@@ -153,5 +153,28 @@ async fn a_late_reply_wakes_no_other_caller() {
         }
     }
     assert_eq!(started.elapsed(), Duration::ZERO);
+    assert_eq!(session.calls_in_flight(), 0);
+}
+
+#[tokio::test]
+async fn whoever_does_not_read_is_not_told_of_calls_without_end() {
+    let client = Peer::builder()
+        .propagate(true)
+        .queue_limit(1000)
+        .reply_queue_limit(2000);
+    let (session, mut stream) = bare(&client.build().unwrap(), 256).await;
+    let mut commands = Vec::new();
+    for _ in 0..200 {
+        commands.push(session.call::<()>("/x", ()).send().await.unwrap());
+        read_frame(&mut stream).await.unwrap().unwrap();
+    }
+    // One that is larger than all bounds, and is not read.
+    session.push("/x", Raw(vec![b' '; 10_000])).await.unwrap();
+    settle().await;
+    let queued = session.queued_bytes();
+    assert!(queued > 2000, "{queued}");
+    drop(commands);
+    settle().await;
+    assert_eq!(session.queued_bytes(), queued, "a notice is a favour");
     assert_eq!(session.calls_in_flight(), 0);
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use teleport::plugins::secure::Sealed;
+use teleport::proto::{AnyOf, JsonProto, PbProto, RawProto};
 use teleport::{ErrorKind, Peer, Plugin, ReadCtx, Rerror, Session, WriteCtx, plugin};
 use teleport_tests::frames::{PUSH, parse_frame};
 use teleport_tests::middle::Way;
@@ -213,6 +214,46 @@ async fn a_used_up_key_ends_the_session_in_good_order_and_a_new_one_goes_on() {
     pair.here.closed().await;
     let (_there, here) = connect(&pair.server, &pair.client).await;
     assert!(here.call::<String>("/work/echo", "x").await.is_ok());
+}
+
+#[tokio::test]
+async fn every_protocol_carries_them() {
+    let protos: [fn() -> Arc<dyn teleport::proto::Proto>; 3] = [
+        || Arc::new(JsonProto),
+        || Arc::new(PbProto),
+        || Arc::new(AnyOf::new(Arc::new(RawProto)).or(Arc::new(JsonProto))),
+    ];
+    for proto in protos {
+        let pair = Pair::of(sealed().proto(proto()), sealed().proto(proto())).await;
+        serve(&pair.server, &Handled::default());
+        let call = pair.here.call::<String>("/work/echo?a=b", "\u{1f511}\"\\");
+        let reply = call.meta("k", "v").send().await.unwrap().reply().await;
+        let reply = reply.unwrap();
+        assert_eq!(
+            (reply.body.as_str(), reply.meta.get("k")),
+            ("\u{1f511}\"\\", Some("v"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_broadcast_is_sealed_for_each() {
+    let server = sealed().build().unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let client = sealed().build().unwrap();
+        let handled = Handled::default();
+        serve(&client, &handled);
+        let (_, here) = connect(&server, &client).await;
+        clients.push((here, handled));
+    }
+    let told = server.sessions().broadcast("/note/it", "all").await;
+    assert_eq!(told.unwrap().sent, 3);
+    settle().await;
+    for (here, handled) in clients {
+        assert!(here.health());
+        assert_eq!(handled.all(), ["all"]);
+    }
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use teleport::message::meta;
+use teleport::tls::TlsServer;
 use teleport::{CallCtx, Error, Peer, ShutdownReport, controller};
 use teleport_tests::frames::{RawFrame, read_frame};
-use teleport_tests::pair::{Pair, bare, connect_with_room, poll_once, settle};
+use teleport_tests::pair::{Pair, bare, connect_with_room, poll_once, settle, until};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -182,7 +183,7 @@ async fn shutdowns_from_ten_tasks_at_once_are_one_and_all_get_its_report() {
     for _ in 0..20 {
         let (pair, _work) = working().await;
         let call = spawn_call(&pair.here, "/work/held");
-        settle().await;
+        until("it runs", || pair.there.running_handlers() == 1).await;
         let shutdowns: Vec<_> = (0..10)
             .map(|_| {
                 let server = pair.server.clone();
@@ -359,4 +360,31 @@ async fn sessions_that_dial_again_stop_and_their_old_connections_count_too() {
     work.permits.add_permits(1);
     ending.await.unwrap();
     next.shutdown(SHORT).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_that_never_speaks_does_not_hold_an_encrypted_port_up() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let tls = TlsServer::builder()
+        .identity_pem(certificate, key.serialize_pem())
+        .build()
+        .unwrap();
+    let server = Peer::builder()
+        .tls_server(tls)
+        .handshake_timeout(LONG)
+        .build()
+        .unwrap();
+    let address = server.listen_on("127.0.0.1:0").await.unwrap();
+    let mut strangers = Vec::new();
+    for _ in 0..10 {
+        let address = address.socket_addr().unwrap();
+        strangers.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    settle().await;
+    let report = server.shutdown(LONG).await;
+    assert!(report.elapsed < Duration::from_millis(1100), "{report}");
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(report.sessions, 0);
 }

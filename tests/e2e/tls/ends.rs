@@ -43,3 +43,17 @@ async fn what_was_sent_before_the_writing_side_ended_is_answered() {
     assert!(!rest.is_empty(), "the reply arrives");
     server.close().await;
 }
+
+#[tokio::test]
+async fn a_goodbye_within_a_message_makes_it_no_better() {
+    let (authority, server, _) = pair();
+    let mut stream = raw(&authority, &server).await;
+    call(&mut stream).await;
+    let session = one_session(&server).await;
+    stream.write_all(&[0, 0, 0, 40, b'r']).await.unwrap();
+    stream.shutdown().await.unwrap();
+    session.closed().await;
+    let reason = session.close_reason().unwrap();
+    assert!(reason.contains("ended within a message"), "{reason}");
+    server.close().await;
+}

@@ -128,22 +128,6 @@ async fn a_reader_that_is_slow_gets_everything() {
 }
 
 #[tokio::test]
-async fn many_sessions_live_side_by_side() {
-    let (_, server, client) = pair();
-    let address = server.listen_on("127.0.0.1:0").await.unwrap();
-    let mut sessions = Vec::new();
-    for _ in 0..100 {
-        sessions.push(client.dial(&address).await.unwrap());
-    }
-    for session in &sessions {
-        assert_eq!(call_bytes(session, "/echo/back", "x").await.unwrap(), "x");
-        assert_eq!(session.queued_bytes(), 0);
-    }
-    client.close().await;
-    server.close().await;
-}
-
-#[tokio::test]
 async fn one_peer_has_a_plain_and_an_encrypted_port() {
     let authority = Authority::new("tests");
     let tls = server_tls(&authority.signs("localhost"));

@@ -66,7 +66,12 @@ impl Dialled {
         }
     }
 
-    async fn session(&self) -> Result<Session, Error> {
+    /// Dials, unless that is done.
+    ///
+    /// # Errors
+    ///
+    /// There is no backend now.
+    pub async fn session(&self) -> Result<Session, Error> {
         let mut session = self.session.lock().await;
         match &*session {
             Some(session) if session.health() => Ok(session.clone()),

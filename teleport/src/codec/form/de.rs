@@ -8,9 +8,7 @@ use super::super::fail::Fail;
 use super::super::shapes::{read_units_and_wrapped, refuse_to_read};
 use super::super::text;
 use super::super::zero::Zero;
-use super::WHY;
-
-const NESTED: &str = "a form holds no structs, maps or lists of lists";
+use super::{NESTED, WHY};
 
 type Text<'a> = Cow<'a, [u8]>;
 

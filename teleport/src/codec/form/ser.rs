@@ -7,10 +7,9 @@ use serde::ser::{self, Serialize, Serializer};
 
 use super::super::fail::Fail;
 use super::super::number::{put_display, put_i64, put_plain_float, put_u64};
-use super::super::shapes::{refuse_to_write, write_widened, write_wrapped};
-use super::WHY;
+use super::super::shapes::{refuse_to_write, write_variant_names, write_widened, write_wrapped};
+use super::{NESTED, WHY};
 
-const NESTED: &str = "a form holds no structs, maps or lists of lists";
 const LISTS: &str = "a map must hold lists to be a form";
 
 /// The pairs of a form, before they are sorted.
@@ -206,6 +205,7 @@ impl<'a> Serializer for Value<'a> {
 
     write_widened!();
     write_wrapped!();
+    write_variant_names!();
     refuse_to_write! { Fail::unsupported(NESTED) => maps structs full_variants }
 
     fn serialize_i64(self, value: i64) -> Result<(), Fail> {
@@ -264,15 +264,6 @@ impl<'a> Serializer for Value<'a> {
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), Fail> {
         self.serialize_none()
-    }
-
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<(), Fail> {
-        self.serialize_str(variant)
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Elements<'a>, Fail> {

@@ -13,7 +13,7 @@ use self::key::Key;
 use self::ready::ReadyText;
 use super::super::fail::Fail;
 use super::super::number::{Float, Sink as _, put_display, put_i64, put_json_float, put_u64};
-use super::super::shapes::{write_widened, write_wrapped};
+use super::super::shapes::{write_variant_names, write_widened, write_wrapped};
 use super::base64;
 use super::escape::{put_quoted, put_string};
 use super::out::Out;
@@ -74,6 +74,7 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
 
     write_widened!();
     write_wrapped!();
+    write_variant_names!();
 
     fn serialize_i64(self, value: i64) -> Result<(), Fail> {
         put_i64(&mut self.dst, value);
@@ -136,15 +137,6 @@ impl<'s, 'a> ser::Serializer for &'s mut Serializer<'a> {
 
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), Fail> {
         self.serialize_unit()
-    }
-
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<(), Fail> {
-        self.serialize_str(variant)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

@@ -25,7 +25,7 @@ const CODE: i32 = 100_001;
 /// The shortest key, in bytes.
 const SHORTEST: usize = 32;
 
-/// Where a call keeps its number, for its reply.
+/// Where a call keeps its number, on both ends, for its reply.
 const NUMBER: &str = "teleport.sealed.number";
 
 /// A key that two peers share, and its name.
@@ -114,7 +114,8 @@ impl fmt::Debug for Key {
 ///
 /// It belongs on the peer as a whole, when it is built, and takes its place in front of and behind
 /// all other plugins by itself: those see and change messages as if nothing was sealed. Only plugins
-/// that were put on the left by hand see them sealed. The key itself says who is there, so an auth
+/// that were put on the left by hand see them sealed. In the swap of each call is its number, by which
+/// its reply is bound to it: a handler that clears the whole swap has no reply taken. The key itself says who is there, so an auth
 /// plugin is seldom needed beside it. Filters that compress find nothing to compress.
 ///
 /// # Examples
@@ -284,7 +285,7 @@ impl Shared {
         let channel = self.channel(&session)?;
         let mtype = ctx.header().mtype;
         let answers = match mtype {
-            Mtype::REPLY => channel.take_call(&ctx.header().seq),
+            Mtype::REPLY => ctx.swap().get::<u64>(NUMBER).copied(),
             _ => None,
         };
         let Some(number) = channel.next_number(mtype == Mtype::REPLY) else {
@@ -332,7 +333,7 @@ impl Shared {
                 xfer: ctx.xfer().ids(),
                 answers,
             };
-            match channel.open(outside, ctx.meta(), ctx.body(), true) {
+            match channel.open(outside, ctx.meta(), ctx.body()) {
                 Err(Refused::TooLate) => Ok(Err(self.refused(Refused::TooLate))),
                 Err(why) => Err(self.refused(why)),
                 Ok(parts) => Ok(Ok(parts)),
@@ -344,6 +345,9 @@ impl Shared {
                     *ctx.uri_mut() = uri;
                 }
                 *ctx.meta_mut() = parts.meta;
+                if ctx.mtype() == Mtype::CALL {
+                    ctx.swap().insert(NUMBER, parts.number);
+                }
                 let codec = ctx.body_codec();
                 ctx.set_body(codec, parts.body);
                 Ok(())
@@ -386,9 +390,7 @@ impl Guard for Connection {
             xfer: header.xfer.ids(),
             answers: None,
         };
-        let opened = self
-            .channel
-            .open(outside, &header.meta, &message.body, false);
+        let opened = self.channel.open(outside, &header.meta, &message.body);
         let parts = opened.map_err(|why| self.shared.refused(why))?;
         if let Some(uri) = parts.uri {
             header.uri = uri;

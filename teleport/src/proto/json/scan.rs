@@ -82,20 +82,16 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn string(&mut self) -> Result<Text<'a>, ProtoError> {
-        self.expect(b'"', "a string")?;
-        let start = self.at;
-        let mut has_escapes = false;
-        loop {
-            let at = find::quote(self.rest()).ok_or_else(|| cut_off("a string"))?;
-            self.at += at;
-            if self.text.get(self.at) == Some(&b'"') {
-                let raw = self.text.get(start..self.at).unwrap_or_default();
-                self.at += 1;
-                return Ok(Text { raw, has_escapes });
-            }
-            has_escapes = true;
-            self.at += 2;
+        if let Some(raw) = self.plain_string()? {
+            let has_escapes = false;
+            return Ok(Text { raw, has_escapes });
         }
+        let quoted = self.to_quote()?;
+        self.pass(quoted.len());
+        Ok(Text {
+            raw: quoted.split_last().map_or(quoted, |(_, raw)| raw),
+            has_escapes: true,
+        })
     }
 
     /// The string that comes, if no escape is in it; `None` leaves its text, behind the quote, for
@@ -109,6 +105,20 @@ impl<'a> Scanner<'a> {
         }
         self.pass(len + 1);
         Ok(rest.get(..len))
+    }
+
+    /// The rest of a string with escapes, its last quote included.
+    pub(super) fn to_quote(&self) -> Result<&'a [u8], ProtoError> {
+        let rest = self.rest();
+        let mut at = 0;
+        loop {
+            let text = rest.get(at..).unwrap_or_default();
+            at += find::quote(text).ok_or_else(|| cut_off("a string"))?;
+            if rest.get(at) == Some(&b'"') {
+                return Ok(rest.get(..=at).unwrap_or_default());
+            }
+            at += 2;
+        }
     }
 
     /// Passes over so many bytes.

@@ -249,6 +249,32 @@ fn no_room_is_made_for_escapes_that_outgrow_the_limit() {
     assert!(wire.is_empty() && wire.capacity() < 6 * 1900);
 }
 
+#[test]
+fn a_call_that_no_reply_could_repeat_the_sequence_of_is_refused() {
+    let message = |len: usize, mtype: u8| {
+        let seq = "a".repeat(len);
+        format!(r#"{{"seq":"{seq}","mtype":{mtype},"uri":"/","bodyCodec":0,"body":""}}"#)
+    };
+    assert!(read(message(65_535, 1).as_bytes()).is_ok());
+    assert!(
+        read(message(65_536, 3).as_bytes()).is_ok(),
+        "a push is not answered"
+    );
+    let error = read(message(65_536, 1).as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), ProtoErrorKind::BadLength);
+}
+
+#[test]
+fn filters_that_run_past_the_end_are_refused_before_the_end_is_there() {
+    for pipe in 5..=255 {
+        let mut unpack = JsonProto.split().1;
+        let start = [0, 0, 0, 5, pipe];
+        let error = unpack.unpack(&Env::default(), &start, false).unwrap_err();
+        let due = format!("{pipe} transfer filters run past the end of a frame of 9 bytes");
+        assert_eq!(error.to_string(), due);
+    }
+}
+
 /// The escapes of a text, one byte at a time.
 fn escaped(text: &[u8]) -> Vec<u8> {
     let mut escaped = Vec::new();

@@ -219,7 +219,12 @@ fn string<'a>(
         *plain = spare::take();
     }
     let start = plain.len();
-    let len = unescape(name, scanner.rest(), plain)?;
+    // There is room made for all of a text, and behind the body there is rarely much.
+    let text = match name {
+        "body" => scanner.rest(),
+        _ => scanner.to_quote()?,
+    };
+    let len = unescape(name, text, plain)?;
     scanner.pass(len);
     Ok(Place::Plain(start..plain.len()))
 }

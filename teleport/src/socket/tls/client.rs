@@ -14,7 +14,9 @@ use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
 use tokio_rustls::rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
-use tokio_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, verify_tls12_signature, verify_tls13_signature,
+};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{
@@ -25,7 +27,7 @@ use tokio_rustls::{TlsConnector, client};
 use super::TlsInfo;
 use super::failure;
 use super::pem::{Identity, Pem, roots};
-use super::provider;
+use super::ring;
 use super::source::{Source, Sourced, unusable};
 use super::stream::TlsConn;
 use super::watched::Watched;
@@ -35,6 +37,15 @@ use crate::socket::stream::Stream;
 /// How long to wait for what a server says to this side's certificate. Most say something at once;
 /// for those that do not, nothing is lost but the better error.
 const VERDICT: Duration = Duration::from_secs(1);
+
+const NO_AUTHORITY: &str = if cfg!(feature = "tls-native-roots") {
+    "a TlsClient needs an authority to verify servers by; name its file with ca_file, or trust those \
+     that the system trusts with system_roots"
+} else {
+    "a TlsClient needs an authority to verify servers by; name its file with ca_file; for those that \
+     the system trusts add the feature `tls-native-roots` and call system_roots, or name \
+     /etc/ssl/certs/ca-certificates.crt or what it is called there"
+};
 
 /// What a record begins with; its length is the last of it.
 const RECORD_HEAD: usize = 5;
@@ -228,11 +239,13 @@ pub struct TlsClientBuilder {
     identity: Option<Identity>,
     server_name: Option<String>,
     trusts_everybody: bool,
+    #[cfg(feature = "tls-native-roots")]
+    trusts_system: bool,
+    crypto: Option<Arc<CryptoProvider>>,
 }
 
 impl TlsClientBuilder {
-    /// Trusts servers with a certificate of an authority in this PEM file. May be repeated. Those
-    /// that a system trusts are in a file too, such as `/etc/ssl/certs/ca-certificates.crt`.
+    /// Trusts servers with a certificate of an authority in this PEM file. May be repeated.
     pub fn ca_file(mut self, authority: impl AsRef<Path>) -> Self {
         self.ca.push(Pem::file(authority));
         self
@@ -241,6 +254,16 @@ impl TlsClientBuilder {
     /// Trusts servers with a certificate of an authority in this PEM text. May be repeated.
     pub fn ca_pem(mut self, authority: impl AsRef<[u8]>) -> Self {
         self.ca.push(Pem::text(authority));
+        self
+    }
+
+    /// Trusts servers with a certificate of an authority that the system trusts, beside those that are
+    /// named: what browsers and `curl` go by. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where they are,
+    /// where they are set.
+    #[cfg(feature = "tls-native-roots")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls-native-roots")))]
+    pub fn system_roots(mut self) -> Self {
+        self.trusts_system = true;
         self
     }
 
@@ -272,6 +295,14 @@ impl TlsClientBuilder {
         self
     }
 
+    /// Sets the cryptography: the versions, ciphers and key exchanges that are offered, and what
+    /// computes them. Default: all of `rustls::crypto::ring`, whatever the process has chosen for
+    /// itself.
+    pub fn crypto(mut self, provider: Arc<CryptoProvider>) -> Self {
+        self.crypto = Some(provider);
+        self
+    }
+
     /// Builds it.
     ///
     /// # Errors
@@ -285,18 +316,35 @@ impl TlsClientBuilder {
         Ok(TlsClient(Arc::new(Sourced::read(self)?)))
     }
 
+    fn provider(&self) -> Arc<CryptoProvider> {
+        self.crypto.clone().unwrap_or_else(ring)
+    }
+
+    const fn trusts_system(&self) -> bool {
+        #[cfg(feature = "tls-native-roots")]
+        return self.trusts_system;
+        #[cfg(not(feature = "tls-native-roots"))]
+        false
+    }
+
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Error> {
         if self.trusts_everybody {
-            return Ok(Arc::new(Anyone));
+            return Ok(Arc::new(Anyone(self.provider())));
         }
-        if self.ca.is_empty() {
-            return Err(Error::config(
-                "a TlsClient needs an authority to verify servers by; name its file with ca_file, \
-                 /etc/ssl/certs/ca-certificates.crt for instance for those that the system trusts",
-            ));
+        if self.ca.is_empty() && !self.trusts_system() {
+            return Err(Error::config(NO_AUTHORITY));
         }
-        let roots = Arc::new(roots(&self.ca)?);
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
+        #[cfg_attr(
+            not(feature = "tls-native-roots"),
+            expect(unused_mut, reason = "the system adds its own")
+        )]
+        let mut roots = roots(&self.ca)?;
+        #[cfg(feature = "tls-native-roots")]
+        if self.trusts_system {
+            super::pem::add_system_roots(&mut roots)?;
+        }
+        let roots = Arc::new(roots);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, self.provider()).build();
         Ok(verifier.map_err(|e| Error::config("the authorities cannot be used").with_source(e))?)
     }
 }
@@ -305,11 +353,13 @@ impl Source for TlsClientBuilder {
     type Config = ClientConfig;
 
     fn has_files(&self) -> bool {
-        self.identity.as_ref().is_some_and(Identity::is_files) || self.ca.iter().any(Pem::is_file)
+        self.trusts_system()
+            || self.identity.as_ref().is_some_and(Identity::is_files)
+            || self.ca.iter().any(Pem::is_file)
     }
 
     fn read(&self) -> Result<Arc<ClientConfig>, Error> {
-        let builder = ClientConfig::builder_with_provider(provider())
+        let builder = ClientConfig::builder_with_provider(self.provider())
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .dangerous()
@@ -334,7 +384,7 @@ impl fmt::Debug for TlsClientBuilder {
 
 /// Takes every certificate; that its key is at hand is still verified.
 #[derive(Debug)]
-struct Anyone;
+struct Anyone(Arc<CryptoProvider>);
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(
@@ -354,8 +404,8 @@ impl ServerCertVerifier for Anyone {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = provider().signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, &algorithms)
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -364,13 +414,11 @@ impl ServerCertVerifier for Anyone {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = provider().signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, &algorithms)
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider()
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -23,10 +23,7 @@ pub(super) fn of_server(error: io::Error, first: &[u8]) -> io::Error {
     }
     let text = match why(&error) {
         Why::Ended => "the other side went away in the TLS handshake".to_owned(),
-        Why::Tls(rustls::Error::NoCertificatesPresented) => {
-            "the other side shows no certificate, and this side asks for one".to_owned()
-        }
-        Why::Tls(tls) => explained(tls),
+        Why::Tls(tls) => explained(tls, Side::Dialled),
         Why::Io => "the connection broke in the TLS handshake".to_owned(),
     };
     said(text, error)
@@ -42,10 +39,40 @@ pub(super) fn of_client(error: io::Error, first: &[u8]) -> io::Error {
         Why::Ended => "the other side closed the connection in the TLS handshake; does this port \
                        speak TLS?"
             .to_owned(),
-        Why::Tls(tls) => explained(tls),
+        Why::Tls(tls) => explained(tls, Side::Dials),
         Why::Io => "the connection broke in the TLS handshake".to_owned(),
     };
     said(text, error)
+}
+
+/// Which side this is.
+#[derive(Clone, Copy)]
+enum Side {
+    Dials,
+    Dialled,
+}
+
+impl Side {
+    /// What names the authorities for the certificates of the other side.
+    const fn ca_file(self) -> &'static str {
+        match self {
+            Self::Dials => "ca_file",
+            Self::Dialled => "client_ca_file",
+        }
+    }
+
+    const fn wrong_purpose(self) -> &'static str {
+        match self {
+            Self::Dials => {
+                "is not meant for servers; sign one whose extendedKeyUsage has serverAuth, or has \
+                 no such extension"
+            }
+            Self::Dialled => {
+                "is not meant for clients; sign one whose extendedKeyUsage has clientAuth, or has \
+                 no such extension"
+            }
+        }
+    }
 }
 
 fn said(text: String, source: io::Error) -> io::Error {
@@ -69,45 +96,95 @@ fn why(error: &io::Error) -> Why<'_> {
     }
 }
 
-fn explained(error: &rustls::Error) -> String {
+fn explained(error: &rustls::Error, side: Side) -> String {
     match error {
-        rustls::Error::InvalidCertificate(error) => certificate(error),
-        rustls::Error::AlertReceived(alert) => alerted(*alert),
+        rustls::Error::InvalidCertificate(error) => certificate(error, side),
+        rustls::Error::AlertReceived(alert) => alerted(*alert).to_owned(),
+        rustls::Error::NoCertificatesPresented => {
+            "the other side shows no certificate, and this side asks for one".to_owned()
+        }
+        rustls::Error::PeerIncompatible(_) => {
+            "the two sides have no version, cipher or kind of certificate of TLS in common"
+                .to_owned()
+        }
+        rustls::Error::PeerMisbehaved(_)
+        | rustls::Error::InvalidMessage(_)
+        | rustls::Error::InappropriateMessage { .. }
+        | rustls::Error::InappropriateHandshakeMessage { .. }
+        | rustls::Error::PeerSentOversizedRecord
+        | rustls::Error::DecryptError => "the other side breaks the rules of TLS".to_owned(),
         _ => "the TLS handshake failed".to_owned(),
     }
 }
 
-fn certificate(error: &CertificateError) -> String {
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "the certificate of the other side has expired".to_owned()
-        }
+fn certificate(error: &CertificateError, side: Side) -> String {
+    let ca_file = side.ca_file();
+    let what = match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the certificate of the other side is not valid yet; is the clock right?".to_owned()
+            "is not valid yet; is the clock right?"
         }
         CertificateError::UnknownIssuer => {
-            "the certificate of the other side is of no authority that is trusted here; name the file \
-             of that authority, if you trust it"
-                .to_owned()
+            let text = format!(
+                "is of no authority that is trusted here; name the file of that authority with \
+                 {ca_file}, if you trust it"
+            );
+            return of_other(&text);
         }
-        CertificateError::NotValidForName => {
-            "the certificate of the other side is not for the name that was dialled".to_owned()
+        CertificateError::BadSignature => {
+            let text = format!(
+                "is signed by another key than the one of the authority of that name that is \
+                 trusted here; if the authority, or a certificate that is its own, was made anew, \
+                 name its new file with {ca_file}"
+            );
+            return of_other(&text);
         }
+        CertificateError::NotValidForName => "is not for the name that was dialled",
         CertificateError::NotValidForNameContext {
             expected,
             presented,
-        } => format!(
-            "the certificate of the other side is not for `{}`, but for {}; dial it by such a \
-             name, or set `server_name`",
-            expected.to_str(),
-            presented.join(", ")
-        ),
-        CertificateError::Revoked => "the certificate of the other side was revoked".to_owned(),
-        _ => "the certificate of the other side is not good".to_owned(),
-    }
+        } => return of_other(&another_name(&expected.to_str(), presented)),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            side.wrong_purpose()
+        }
+        CertificateError::Revoked => "was revoked",
+        CertificateError::BadEncoding => "is broken",
+        // The reasons that have no name there, by the names that they have one floor below.
+        CertificateError::Other(other) => match other.0.to_string().as_str() {
+            "CaUsedAsEndEntity" => {
+                "is the one of an authority itself, as `openssl req -x509` makes them; use it to \
+                 sign one for that side, or make it anew with `-addext \
+                 basicConstraints=critical,CA:FALSE`"
+            }
+            "UnsupportedCertVersion" => {
+                "is of the old version 1; sign one of version 3, which has extensions such as \
+                 subjectAltName"
+            }
+            _ => "is not good",
+        },
+        _ => "is not good",
+    };
+    of_other(what)
 }
 
-fn alerted(alert: AlertDescription) -> String {
+fn of_other(what: &str) -> String {
+    format!("the certificate of the other side {what}")
+}
+
+fn another_name(dialled: &str, named: &[String]) -> String {
+    if named.is_empty() {
+        return format!(
+            "is not for `{dialled}`, nor for any name: it has no subjectAltName, and its common \
+             name does not count; sign one that has"
+        );
+    }
+    format!(
+        "is not for `{dialled}`, but for {}; dial it by such a name, or set `server_name`",
+        named.join(", ")
+    )
+}
+
+fn alerted(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::CertificateRequired => {
             "the other side asks for a certificate, and this side has none; name its files with \
@@ -119,18 +196,38 @@ fn alerted(alert: AlertDescription) -> String {
         AlertDescription::UnknownCA => {
             "the other side refuses the certificate of this side: it does not trust its authority"
         }
+        AlertDescription::DecryptError => {
+            "the other side refuses the certificate of this side: it is signed by another key than \
+             the one of the authority that it trusts"
+        }
+        AlertDescription::UnsupportedCertificate => {
+            "the other side refuses the certificate of this side: it is of a kind, or for a purpose, \
+             that the other side does not take"
+        }
         AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown
         | AlertDescription::CertificateRevoked
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::AccessDenied => "the other side refuses the certificate of this side",
+        | AlertDescription::AccessDenied => {
+            "the other side refuses the certificate of this side; its own log says why"
+        }
         AlertDescription::UnexpectedMessage => {
             "the other side did not expect a TLS handshake; does this port speak TLS?"
         }
-        AlertDescription::ProtocolVersion => "the other side speaks none of the versions of this side",
-        _ => "the other side broke the TLS handshake off",
+        AlertDescription::ProtocolVersion => {
+            "the other side speaks none of the versions of TLS of this side"
+        }
+        AlertDescription::HandshakeFailure => {
+            "the two sides have no cipher or kind of certificate of TLS in common"
+        }
+        AlertDescription::UnrecognisedName => {
+            "the other side has no certificate for the name that was dialled; dial it by another \
+             name, or set `server_name`"
+        }
+        AlertDescription::NoApplicationProtocol => {
+            "the two sides have no protocol of ALPN in common"
+        }
+        _ => "the other side broke the TLS handshake off; its own log says why",
     }
-    .to_owned()
 }
 
 /// What the first bytes of a connection are, if they are no TLS.

@@ -136,3 +136,22 @@ pub(super) fn roots(from: &[Pem]) -> Result<RootCertStore, Error> {
     }
     Ok(roots)
 }
+
+/// Adds the authorities that the system trusts.
+#[cfg(feature = "tls-native-roots")]
+pub(super) fn add_system_roots(roots: &mut RootCertStore) -> Result<(), Error> {
+    let found = rustls_native_certs::load_native_certs();
+    // Some systems keep certificates that are no good; nobody is verified by those.
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added > 0 {
+        return Ok(());
+    }
+    let error = Error::config(
+        "the system has no authority that could be trusted; install them (the package is often \
+         called ca-certificates), or name a file with ca_file or SSL_CERT_FILE",
+    );
+    Err(match found.errors.into_iter().next() {
+        Some(source) => error.with_source(source),
+        None => error,
+    })
+}

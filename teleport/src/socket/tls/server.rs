@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::{ProtocolVersion, ServerConfig};
@@ -14,7 +15,7 @@ use tokio_rustls::rustls::{ProtocolVersion, ServerConfig};
 use super::TlsInfo;
 use super::failure;
 use super::pem::{Identity, Pem, roots};
-use super::provider;
+use super::ring;
 use super::source::{Source, Sourced, unusable};
 use super::stream::TlsConn;
 use super::watched::Watched;
@@ -31,7 +32,7 @@ impl TlsServer {
         TlsServerBuilder::default()
     }
 
-    /// Takes a configuration of [`rustls`] as it is.
+    /// Takes a configuration of [`rustls`](super::rustls) as it is.
     #[must_use]
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
         Self(Arc::new(Sourced::ready(config)))
@@ -48,7 +49,7 @@ impl TlsServer {
         self.0.reload("TlsServer")
     }
 
-    /// Takes another configuration of [`rustls`] for connections from now on.
+    /// Takes another configuration of [`rustls`](super::rustls) for connections from now on.
     pub fn replace(&self, config: Arc<ServerConfig>) {
         self.0.replace(config);
     }
@@ -100,6 +101,7 @@ pub struct TlsServerBuilder {
     identity: Option<Identity>,
     client_ca: Vec<Pem>,
     clients_are_free: bool,
+    crypto: Option<Arc<CryptoProvider>>,
 }
 
 impl TlsServerBuilder {
@@ -136,6 +138,14 @@ impl TlsServerBuilder {
         self
     }
 
+    /// Sets the cryptography: the versions, ciphers and key exchanges that are offered, and what
+    /// computes them. Default: all of `rustls::crypto::ring`, whatever the process has chosen for
+    /// itself.
+    pub fn crypto(mut self, provider: Arc<CryptoProvider>) -> Self {
+        self.crypto = Some(provider);
+        self
+    }
+
     /// Builds it.
     ///
     /// # Errors
@@ -146,9 +156,13 @@ impl TlsServerBuilder {
         Ok(TlsServer(Arc::new(Sourced::read(self)?)))
     }
 
+    fn provider(&self) -> Arc<CryptoProvider> {
+        self.crypto.clone().unwrap_or_else(ring)
+    }
+
     fn client_verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
         let roots = Arc::new(roots(&self.client_ca)?);
-        let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
+        let builder = WebPkiClientVerifier::builder_with_provider(roots, self.provider());
         let builder = if self.clients_are_free {
             builder.allow_unauthenticated()
         } else {
@@ -182,7 +196,7 @@ impl Source for TlsServerBuilder {
             ));
         }
         let (chain, key) = identity.read()?;
-        let builder = ServerConfig::builder_with_provider(provider())
+        let builder = ServerConfig::builder_with_provider(self.provider())
             .with_safe_default_protocol_versions()
             .map_err(unusable)?;
         let builder = if self.client_ca.is_empty() {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde::ser;
 
 use super::super::super::fail::Fail;
-use super::super::super::shapes::{refuse_to_write, write_wrapped};
+use super::super::super::shapes::{refuse_to_write, write_variant_names, write_wrapped};
 use super::super::escape::{put_quoted, put_string};
 use super::super::out::Out;
 use super::check_finite;
@@ -30,6 +30,7 @@ impl ser::Serializer for Key<'_, '_> {
     type Error = Fail;
 
     write_wrapped!();
+    write_variant_names!();
     refuse_to_write! { Fail::other(KEY) =>
         bytes nothing lists maps structs full_variants
     }
@@ -55,15 +56,6 @@ impl ser::Serializer for Key<'_, '_> {
     fn serialize_str(self, value: &str) -> Result<(), Fail> {
         put_string(self.dst, value);
         Ok(())
-    }
-
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-    ) -> Result<(), Fail> {
-        self.serialize_str(variant)
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Fail> {

@@ -1,6 +1,5 @@
 //! The keys of one connection, and what they make of messages.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +27,8 @@ const UNKNOWN: u64 = u64::MAX;
 /// What was in a sealed message.
 #[derive(Debug)]
 pub(super) struct Parts {
+    /// The number of the message.
+    pub(super) number: u64,
     /// The whole uri, if more of it was sealed than stands outside.
     pub(super) uri: Option<Uri>,
     pub(super) meta: Meta,
@@ -97,14 +98,7 @@ pub(super) struct Channel {
     receive: Direction,
     sent: AtomicU64,
     most: u64,
-    came: Mutex<Came>,
-}
-
-#[derive(Default)]
-struct Came {
-    window: Window,
-    /// The numbers of the other end's calls that have no reply yet.
-    calls: HashMap<Seq, u64>,
+    came: Mutex<Window>,
 }
 
 impl Channel {
@@ -128,11 +122,6 @@ impl Channel {
         self.sent
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
             .ok()
-    }
-
-    /// The number of the call that a reply with this sequence text answers, once.
-    pub(super) fn take_call(&self, seq: &Seq) -> Option<u64> {
-        self.came().calls.remove(seq)
     }
 
     /// Seals a message that has taken a number: what everybody can read of it, and its body.
@@ -172,14 +161,12 @@ impl Channel {
         Some(text.freeze())
     }
 
-    /// Opens a message. One that is not authentic changes nothing here. A call is noted for its
-    /// reply if it is `bound` to it.
+    /// Opens a message. One that is not authentic changes nothing here.
     pub(super) fn open(
         &self,
         outside: Outside<'_>,
         meta: &Meta,
         sealed: &[u8],
-        bound: bool,
     ) -> Result<Parts, Refused> {
         let number = number_of(meta).ok_or(Refused::Plain)?;
         if number >= MOST {
@@ -189,20 +176,15 @@ impl Channel {
             .authentic(number, &outside, sealed)
             .or_else(|| self.unbound_error(number, outside, sealed))
             .ok_or(Refused::Forged)?;
-        let mut came = self.came();
-        match came.window.note(number) {
-            Seen::New => {}
-            Seen::Again => return Err(Refused::Replayed),
-            Seen::TooLate => return Err(Refused::TooLate),
+        match self.came().note(number) {
+            Seen::New => Ok(parts),
+            Seen::Again => Err(Refused::Replayed),
+            Seen::TooLate => Err(Refused::TooLate),
         }
-        if bound && outside.mtype == Mtype::CALL {
-            came.calls.insert(outside.seq.clone(), number);
-        }
-        Ok(parts)
     }
 
     /// An error that the other end made of a call without knowing which: one that stands in for a
-    /// reply that could not be sent, or of a call that came too late to be noted.
+    /// reply that could not be sent, or whose handler panicked, or of a call that came too late.
     fn unbound_error(&self, number: u64, outside: Outside<'_>, sealed: &[u8]) -> Option<Parts> {
         outside.answers?;
         let unbound = Outside {
@@ -213,7 +195,7 @@ impl Channel {
             .filter(|parts| Rerror::from_meta(&parts.meta).is_some())
     }
 
-    fn came(&self) -> MutexGuard<'_, Came> {
+    fn came(&self) -> MutexGuard<'_, Window> {
         // What is behind the lock is whole at all times.
         self.came.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -237,6 +219,7 @@ impl Channel {
             false => Some(Uri::new([outside.uri, &query].concat())),
         };
         Some(Parts {
+            number,
             uri,
             meta: Meta::from_encoded(meta),
             body,
