@@ -116,7 +116,7 @@ impl Watched {
             match Pin::new(&mut self.stream).poll_write_vectored(cx, bufs) {
                 Poll::Ready(Ok(n)) if n > 0 && self.shakes => written = n,
                 Poll::Pending => {}
-                ready => return ready,
+                ready @ Poll::Ready(_) => return ready,
             }
         }
         if !self.shakes {
