@@ -53,6 +53,10 @@ mod bare_path {
         gone: i64,
         #[param(range(..2.5), nonzero)]
         number: f64,
+        #[param(range(-LONGEST..Self::MOST))]
+        constant: i64,
+        #[param(len(..=LENGTH))]
+        list: ::std::vec::Vec<u8>,
         #[param(meta, len(1..=2), required, regex = "a", error(code = 1, message = "a"))]
         #[serde(default)]
         text: ::std::string::String,
@@ -60,6 +64,20 @@ mod bare_path {
         swapped: ::std::option::Option<i64>,
         #[param(nested)]
         nested: ::std::vec::Vec<Self>,
+    }
+
+    const LONGEST: i64 = 9;
+    const LENGTH: usize = 9;
+
+    impl Arg {
+        const MOST: i64 = 9;
+    }
+
+    #[derive(::renamed::Bind)]
+    #[bind(crate = ::renamed)]
+    pub struct Generic<const N: usize> {
+        #[param(len(N..))]
+        list: ::std::vec::Vec<u8>,
     }
 
     pub struct Hooked;
@@ -172,7 +190,11 @@ mod in_the_way {
         #[param(query, len(1..=2), nonzero, regex = "a")]
         #[serde(default)]
         __tp_source: ::std::string::String,
+        #[param(range(__TP_CAN_HOLD..))]
+        list: ::std::vec::Vec<f64>,
     }
+
+    const __TP_CAN_HOLD: ::std::primitive::f64 = 0.0;
 
     pub struct Math;
 

@@ -101,6 +101,35 @@ impl Math {
     }
 }
 
+/// The least of something.
+const LEAST: i64 = 1;
+
+/// With constants.
+#[derive(Clone, Debug, Deserialize, Bind)]
+#[non_exhaustive]
+pub struct Limited<const N: usize> {
+    /// How many.
+    #[param(range(LEAST..=Self::MOST))]
+    pub amount: i64,
+    /// Which.
+    #[param(len(N..))]
+    pub names: Vec<String>,
+}
+
+impl<const N: usize> Limited<N> {
+    /// The most of something.
+    const MOST: i64 = 10;
+}
+
+/// With constants of other kinds.
+#[derive(Clone, Debug, Deserialize, Bind)]
+#[non_exhaustive]
+pub struct Bounded {
+    /// How many.
+    #[param(range(LEAST..60 * 60), len(..size_of::<u64>()))]
+    pub amounts: Vec<u8>,
+}
+
 /// Something to order.
 #[derive(Clone, Debug, Deserialize, Bind)]
 #[non_exhaustive]

@@ -127,7 +127,7 @@ impl Peer {
     }
 
     /// Changes the plugins of the peer itself. It holds for messages read or sent from now on;
-    /// [`post_reg`](Plugin::post_reg) does not run for handlers that are registered already.
+    /// [`post_reg`](crate::Plugin::post_reg) does not run for handlers that are registered already.
     ///
     /// `change` runs under a lock: it must not register or change anything on this peer.
     ///

@@ -180,6 +180,28 @@ fn what_the_pages_show_is_compiled() {
 }
 
 #[test]
+fn every_setting_has_a_method_and_stands_on_the_page() {
+    let source = read(&root().join("teleport/src/peer/config.rs"));
+    let (settings, _) = source.split_once("impl Default").unwrap();
+    let settings: Vec<&str> = settings
+        .lines()
+        .filter_map(|line| Some(line.trim().strip_prefix("pub ")?.split_once(": ")?.0))
+        .collect();
+    assert!(settings.len() > 30, "{settings:?}");
+    let builder = read(&root().join("teleport/src/peer/builder.rs"));
+    let page = read(&root().join("docs/configuration.md"));
+    for name in settings {
+        let is_set = builder.contains(&format!("        {name}: "))
+            || builder.contains(&format!("pub fn {name}("));
+        assert!(is_set, "PeerBuilder has no method {name}");
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/configuration.md: {name}"
+        );
+    }
+}
+
+#[test]
 fn every_async_function_says_what_dropping_its_future_does() {
     let mut sources = Vec::new();
     files(&root().join("teleport/src"), ".rs", &mut sources);

@@ -282,3 +282,23 @@ async fn two_ends_that_have_more_to_say_close_at_once() {
         "nobody waited for the clock"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_of_a_refused_certificate_needs_no_more_room_either() {
+    let (ours, theirs) = (Tls::new(), Tls::new());
+    for room in [1, 2, 7, 64] {
+        let (far, near) = tokio::io::duplex(room);
+        let shaking =
+            async { tokio::join!(ours.0.accept(far), theirs.1.connect(near, "localhost")) };
+        let (there, here) = goes_on("handshakes", shaking).await;
+        let (there, here) = (
+            there.unwrap_err().to_string(),
+            here.unwrap_err().to_string(),
+        );
+        assert!(here.contains("with ca_file"), "room {room}: {here}");
+        assert!(
+            there.contains("refuses the certificate of this side"),
+            "room {room}: {there}"
+        );
+    }
+}

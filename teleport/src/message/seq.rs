@@ -19,7 +19,7 @@ const INLINE: usize = 15;
 pub(crate) const COUNTERS: u64 = texts_up_to(MAX_LEN);
 
 /// The sequence text of a message. Texts up to 15 bytes take no allocation.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Seq(Text<INLINE>);
 
 impl Seq {

@@ -7,7 +7,7 @@ use super::{Peer, ShutdownReport, shutdown};
 
 impl Peer {
     /// Closes the peer in good order: listens no more, and closes all sessions as
-    /// [`Session::close`] does. Returns when all of this is done, however long a handler takes;
+    /// [`Session::close`](crate::Session::close) does. Returns when all of this is done, however long a handler takes;
     /// [`shutdown`](Self::shutdown) has a deadline.
     ///
     /// The closing begins with the call; the future only waits for its end. A handler that awaited

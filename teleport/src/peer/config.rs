@@ -96,6 +96,7 @@ pub struct PeerConfig {
     /// How long one attempt to dial again may take to open a stream, where dialling has no limit of
     /// its own by `default_dial_timeout` or [`Dial::timeout`](crate::peer::Dial::timeout). Default:
     /// 10 s; zero: no limit, and an attempt that hangs is the last.
+    #[serde(deserialize_with = "time")]
     pub redial_attempt_timeout: Duration,
     /// How many calls and pushes of a session may wait for its next connection, with bodies of
     /// `queue_limit` bytes together; more are refused with
@@ -289,6 +290,21 @@ mod tests {
         );
         assert_eq!((config.limits.message, config.limits.pipe), (0, 255));
         assert_eq!(config.unix_mode, Some(0o660));
+    }
+
+    #[test]
+    fn every_time_is_a_text_in_a_file() {
+        let source = include_str!("config.rs");
+        let fields = source.lines().filter_map(|line| {
+            let (name, ty) = line.trim().strip_prefix("pub ")?.split_once(": ")?;
+            ty.contains("Duration").then_some(name)
+        });
+        let fields: Vec<&str> = fields.collect();
+        assert!(fields.len() > 8, "{fields:?}");
+        for field in fields {
+            let config = read(&format!(r#"{{"{field}": "1m30s"}}"#));
+            assert!(config.is_ok(), "{field}: {config:?}");
+        }
     }
 
     #[test]

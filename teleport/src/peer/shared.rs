@@ -129,6 +129,7 @@ impl Shared {
         }
     }
 
+    #[inline]
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {
             soft_queue: self.config.queue_limit.max(1),

@@ -259,7 +259,7 @@ pub(super) fn deliver(
         // Should the other end never read again, somebody has to notice.
         inner.shared.sweeper().watch(inner, None);
     }
-    if past_mark || inner.out.queued() < inner.bounds.hard_queue {
+    if past_mark || inner.out.queued() < inner.bounds().hard_queue {
         return caught(|| inner.send_reply(head, payload));
     }
     let mut buffer = BytesMut::new();

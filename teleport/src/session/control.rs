@@ -71,7 +71,7 @@ impl Inner {
     /// is not done when the connection is over, or too much is queued for it.
     #[cold]
     pub(super) fn tell_cancel(&self, seq: &Seq) {
-        if self.out.queued() < self.bounds.hard_queue {
+        if self.out.queued() < self.bounds().hard_queue {
             let _ = self.tell(Notice::Cancel(seq.as_bytes()));
         }
     }

@@ -168,7 +168,7 @@ impl Dispatch<'_> {
             if let Some(drain) = self.inner.drain.get() {
                 drain.refuse();
             }
-            let bounds = &self.inner.bounds;
+            let bounds = self.inner.bounds();
             let refusals = bounds.hard_queue.max(LEAST_REFUSALS);
             if self.inner.out.queued() >= bounds.hard_queue.saturating_add(refusals) {
                 return Err(Stop(

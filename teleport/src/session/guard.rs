@@ -73,8 +73,9 @@ pub trait Guard: Any + Send + Sync {
 }
 
 impl Session {
-    /// The guard of the connection that the session has now, if a plugin put one there and it is a
-    /// `G`. In a hook of a message it is that of the connection by which the message comes or goes.
+    /// The guard of a connection, if a plugin put one there and it is a `G`. In a hook of a message it
+    /// is that of the connection by which the message comes or goes; elsewhere that of the connection
+    /// which the handle was made for, which may be over if the session dials again.
     #[must_use]
     pub fn guard<G: Guard>(&self) -> Option<&G> {
         let guard: &dyn Any = &**self.0.guard.as_ref()?;

@@ -64,7 +64,6 @@ pub(crate) struct Inner {
     pub(super) calls: Calls,
     pub(super) out: Outbound,
     pub(super) pack: Box<dyn Pack>,
-    pub(super) bounds: Bounds,
     state: AtomicU8,
     running: AtomicUsize,
     /// The read loop stopped, because too many handlers wait.
@@ -83,17 +82,15 @@ pub(crate) struct Inner {
     pub(super) swept: AtomicBool,
     /// The session left the table of its peer for good.
     pub(super) gone: AtomicBool,
-    pub(super) stalled: Mutex<super::sweep::Stall>,
+    pub(super) watched: OnceLock<Box<super::sweep::Watched>>,
     /// Reading goes on though too many handlers run, for callers may have given up on them.
     pub(super) listens: AtomicBool,
-    pub(super) pause: Mutex<super::sweep::Pause>,
     /// The bytes of replies that wait for room beside the queue.
     pub(super) parked: AtomicUsize,
     /// Held while the session changes its name.
     naming: Mutex<()>,
     /// In nanoseconds; zero: none.
     context_age: AtomicU64,
-    pub(super) age: Mutex<super::sweep::Age>,
     pub(super) cancels: Cancels,
     pub(super) cuts: Cuts,
     /// The pushes of this side that the other end says it did not handle.
@@ -139,7 +136,6 @@ impl Inner {
             calls: Calls::new(bounds.in_flight),
             out: Outbound::new(write, bounds.soft_queue),
             pack,
-            bounds,
             state: AtomicU8::new(OPEN),
             running: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
@@ -152,13 +148,11 @@ impl Inner {
             runtime: Handle::current(),
             swept: AtomicBool::new(false),
             gone: AtomicBool::new(false),
-            stalled: Mutex::new(super::sweep::Stall::default()),
+            watched: OnceLock::new(),
             listens: AtomicBool::new(false),
-            pause: Mutex::new(super::sweep::Pause::default()),
             parked: AtomicUsize::new(0),
             naming: Mutex::new(()),
             context_age,
-            age: Mutex::new(super::sweep::Age::default()),
             cancels: Cancels::default(),
             cuts: Cuts::default(),
             pushes_lost: AtomicUsize::new(0),
@@ -175,6 +169,11 @@ impl Inner {
     #[inline]
     pub(crate) fn env(&self) -> &Env {
         self.shared.env()
+    }
+
+    #[inline]
+    pub(super) fn bounds(&self) -> Bounds {
+        self.shared.bounds()
     }
 
     /// The name of a connection without an address.
@@ -282,8 +281,8 @@ impl Inner {
 
     /// Whether as many handlers wait as may, or as many bytes of replies that found no room.
     pub(super) fn is_overloaded(&self) -> bool {
-        self.running() >= self.bounds.running
-            || self.parked.load(Ordering::SeqCst) >= self.bounds.hard_queue
+        self.running() >= self.bounds().running
+            || self.parked.load(Ordering::SeqCst) >= self.bounds().hard_queue
     }
 
     /// Whether something of this side can only go on if the other end's messages are read: a call

@@ -341,7 +341,7 @@ fn not_taken(inner: &Arc<Inner>, seq: &Seq, why: NotTaken) -> Error {
             ErrorKind::Busy,
             format!(
                 "{} calls of this session wait for their replies",
-                inner.bounds.in_flight
+                inner.bounds().in_flight
             ),
         ),
         NotTaken::SeqInFlight => Error::new(

@@ -37,9 +37,17 @@ struct State {
     runs: bool,
 }
 
+/// What is watched of a session that has an age, or had a full queue or too many handlers.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    age: Mutex<Age>,
+    stalled: Mutex<Stall>,
+    pause: Mutex<Pause>,
+}
+
 /// The age of a session.
 #[derive(Debug, Default)]
-pub(super) struct Age {
+struct Age {
     age: Duration,
     end: Option<Instant>,
     /// The session is over, and nothing is to be watched any more.
@@ -52,14 +60,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Since when a session that has too many handlers has taken nothing.
 #[derive(Debug, Default)]
-pub(super) struct Pause {
+struct Pause {
     came: u64,
     since: Option<Instant>,
 }
 
 /// Since when a session has not written, though there is something to write.
 #[derive(Debug, Default)]
-pub(super) struct Stall {
+struct Stall {
     written: u64,
     since: Option<Instant>,
 }
@@ -214,13 +222,17 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 
 impl Inner {
     pub(super) fn session_age(&self) -> Duration {
-        lock(&self.age).age
+        let watched = self.watched.get();
+        watched.map_or(Duration::ZERO, |watched| lock(&watched.age).age)
     }
 
     /// Sets the age, counted from now; zero: none.
     pub(super) fn set_session_age(self: &Arc<Self>, age: Duration) {
-        let mut mine = lock(&self.age);
-        if age.is_zero() && mine.age.is_zero() || mine.gone {
+        if age.is_zero() && self.session_age().is_zero() {
+            return;
+        }
+        let mut mine = lock(&self.watched().age);
+        if mine.gone {
             return;
         }
         let end = (!age.is_zero())
@@ -240,12 +252,17 @@ impl Inner {
 
     /// The session is over: its age need not be watched any more.
     pub(super) fn forget_age(&self) {
-        let mut mine = lock(&self.age);
+        let mut mine = lock(&self.watched().age);
         mine.gone = true;
         if let Some(end) = mine.end.take() {
             let mut state = lock(&self.shared.sweeper().state);
             state.ages.remove(&(end, self.number));
         }
+    }
+
+    /// Made when it is needed, for most sessions never need it.
+    fn watched(&self) -> &Watched {
+        self.watched.get_or_init(Box::default)
     }
 
     /// Sees to it that a stop of the reading does not last while callers may have given up.
@@ -261,14 +278,16 @@ impl Inner {
     fn look_at_pause(&self, now: Instant) -> bool {
         if !self.is_overloaded() || !self.cancels.any() {
             self.listens.store(false, Ordering::SeqCst);
-            *lock(&self.pause) = Pause::default();
+            if let Some(watched) = self.watched.get() {
+                *lock(&watched.pause) = Pause::default();
+            }
             return false;
         }
         if self.listens.load(Ordering::SeqCst) {
             return true;
         }
         let came = self.came.load(Ordering::Relaxed);
-        let mut pause = lock(&self.pause);
+        let mut pause = lock(&self.watched().pause);
         let since = match pause.since {
             Some(since) if pause.came == came => since,
             _ => {
@@ -323,11 +342,13 @@ impl Inner {
 /// it has to be looked at again.
 fn look_at_queue(inner: &Arc<Inner>, now: Instant) -> bool {
     if !inner.out.is_full() {
-        *lock(&inner.stalled) = Stall::default();
+        if let Some(watched) = inner.watched.get() {
+            *lock(&watched.stalled) = Stall::default();
+        }
         return false;
     }
     let (written, queued) = inner.out.progress();
-    let mut stall = lock(&inner.stalled);
+    let mut stall = lock(&inner.watched().stalled);
     let since = match stall.since {
         Some(since) if stall.written == written => since,
         _ => {
@@ -339,10 +360,10 @@ fn look_at_queue(inner: &Arc<Inner>, now: Instant) -> bool {
         }
     };
     drop(stall);
-    if now.saturating_duration_since(since) < inner.bounds.stall {
+    if now.saturating_duration_since(since) < inner.bounds().stall {
         return true;
     }
-    let waited = inner.bounds.stall;
+    let waited = inner.bounds().stall;
     let reason =
         format!("the other end read nothing for {waited:?}, while {queued} bytes wait for it");
     tracing::warn!(remote = %inner.remote, reason, "session is closed");

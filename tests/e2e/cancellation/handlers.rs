@@ -4,6 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use teleport::{CallCtx, OnCancel, Peer, Plugin, ReadCtx, Rerror, controller, plugin};
+use teleport_tests::frames::{RawFrame, read_frame};
 use teleport_tests::logs::capture;
 use teleport_tests::pair::{Pair, bare, settle, until};
 use tokio::io::AsyncWriteExt;
@@ -183,5 +184,25 @@ async fn a_handler_on_a_thread_of_its_own_is_told_or_stopped_where_it_waits() {
         drop(command);
         assert_eq!(seen.recv().await, Some("told"), "{uri}");
         until("it ended", || pair.there.running_handlers() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_handler_whose_caller_has_no_time_left_is_not_begun() {
+    let held = held().await;
+    let (session, mut stream) = bare(&held.pair.server, 1 << 16).await;
+    for uri in [
+        "/held/abort",
+        "/held/notify",
+        "/held/finish",
+        "/held/spawned",
+    ] {
+        let call = RawFrame::call("A", uri, "").meta("X-Remaining-Ms=0");
+        stream.write_all(&call.bytes()).await.unwrap();
+        let reply = read_frame(&mut stream).await.unwrap().unwrap();
+        assert!(reply.error().contains("408"), "{uri}: {reply:?}");
+        settle().await;
+        assert_eq!(held.counts.all(), [0, 0, 0], "{uri}");
+        assert_eq!(session.running_handlers(), 0, "{uri}");
     }
 }

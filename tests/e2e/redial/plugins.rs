@@ -7,7 +7,7 @@ use std::time::Duration;
 use teleport::message::{Message, Mtype};
 use teleport::plugins::auth::{Launch, Verify};
 use teleport::session::Redial;
-use teleport::{DialCtx, Peer, Plugin, PreSession, Rerror, plugin};
+use teleport::{DialCtx, Peer, Plugin, PreSession, Rerror, Session, plugin};
 use teleport_tests::exchange::{Exchange, bare_line};
 use teleport_tests::frames::{RawFrame, read_frame};
 use teleport_tests::pair::settle;
@@ -184,4 +184,46 @@ async fn auth_runs_again_and_a_token_that_is_not_good_any_more_ends_the_session(
     let reason = session.close_reason().unwrap();
     assert!(reason.contains("too old"), "{reason}");
     assert_eq!(exchange.dials().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_hooks_wait_for_what_runs_on_an_older_connection() {
+    #[derive(Clone, Default)]
+    struct Ends(Arc<AtomicUsize>);
+
+    #[plugin]
+    impl Plugin for Ends {
+        fn name(&self) -> &str {
+            "ends"
+        }
+
+        fn post_disconnect(&self, _: &Session) -> Result<(), Rerror> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    let (connector, mut offered) = bare_line(4096);
+    let (ends, echo) = (Ends::default(), Echo::default());
+    let client = Peer::builder().plugin(ends.clone()).build().unwrap();
+    client.route_call(echo.clone()).unwrap();
+    let dial = client.dial_by(connector).redial(Redial::forever());
+    let session = dial.await.unwrap();
+    let mut old = offered.recv().await.unwrap();
+    let call = RawFrame::call("A", "/echo/held", "5").bytes();
+    old.write_all(&call).await.unwrap();
+    settle().await;
+    let going = RawFrame::reply("~notice", "").codec(0);
+    let going = going.meta("X-Notice=going-away").bytes();
+    old.write_all(&going).await.unwrap();
+    let new = offered.recv().await.unwrap();
+    settle().await;
+    drop(session.close());
+    drop(new);
+    settle().await;
+    assert_eq!(ends.0.load(Ordering::SeqCst), 0, "a handler runs yet");
+    echo.gate.notify_one();
+    assert_eq!(read_frame(&mut old).await.unwrap().unwrap().body, b"5");
+    session.closed().await;
+    assert_eq!(ends.0.load(Ordering::SeqCst), 1, "once for all connections");
 }

@@ -80,13 +80,14 @@ impl Calls {
                 true => 0,
                 false => state.slots().filter(|slot| slot.waits()).count(),
             };
-            state.counted = Some(Counted { all, cut: 0 });
+            state.counted = Some(Box::new(Counted { all, cut: 0 }));
         }
     }
 
     /// What became of the calls since they are counted.
     pub(in crate::session) fn counted(&self) -> Counted {
-        lock(&self.state).counted.unwrap_or_default()
+        let state = lock(&self.state);
+        state.counted.as_deref().copied().unwrap_or_default()
     }
 
     /// Times out the calls whose deadline has passed, and tells the earliest that has not. Who

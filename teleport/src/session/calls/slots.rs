@@ -1,6 +1,6 @@
 //! The table of calls in flight, and the map beside it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::task::Waker;
 
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ pub(super) const FREE: u64 = u64::MAX;
 #[derive(Default)]
 pub(super) struct State {
     pub(super) table: Vec<Slot>,
-    pub(super) side: HashMap<Seq, Slot>,
+    pub(super) side: BTreeMap<Seq, Slot>,
     pub(super) in_flight: usize,
     /// A slot of the table may hold a spare buffer.
     pub(super) spares: bool,
@@ -29,7 +29,7 @@ pub(super) struct State {
     /// No more replies come.
     pub(super) closed: bool,
     /// There is a shutdown, and this is what it has to tell of the calls.
-    pub(super) counted: Option<Counted>,
+    pub(super) counted: Option<Box<Counted>>,
 }
 
 /// A free one is as by default, but for the spare buffer.
@@ -181,9 +181,6 @@ impl State {
         }
         if self.table.len() > FIRST_SLOTS {
             self.table = Vec::new();
-        }
-        if self.side.capacity() > FIRST_SLOTS {
-            self.side = HashMap::new();
         }
     }
 }

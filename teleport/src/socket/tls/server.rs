@@ -32,7 +32,7 @@ impl TlsServer {
         TlsServerBuilder::default()
     }
 
-    /// Takes a configuration of [`rustls`] as it is.
+    /// Takes a configuration of [`rustls`](super::rustls) as it is.
     #[must_use]
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
         Self(Arc::new(Sourced::ready(config)))
@@ -49,7 +49,7 @@ impl TlsServer {
         self.0.reload("TlsServer")
     }
 
-    /// Takes another configuration of [`rustls`] for connections from now on.
+    /// Takes another configuration of [`rustls`](super::rustls) for connections from now on.
     pub fn replace(&self, config: Arc<ServerConfig>) {
         self.0.replace(config);
     }

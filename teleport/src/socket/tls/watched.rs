@@ -78,7 +78,8 @@ impl Watched {
     /// read would destroy what is on its way to it.
     pub(super) async fn end(mut self) {
         let end = async {
-            self.stream.shutdown().await?;
+            // What is held is the alert that says why.
+            self.shutdown().await?;
             let mut rest = self.stream.take(LAST_BYTES);
             tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
         };
@@ -110,19 +111,27 @@ impl Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.poll_held(cx)?.is_ready()
-            && let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-        {
-            return Poll::Ready(written);
-        }
-        let before = self.held.len();
-        if self.shakes {
-            for buf in bufs {
-                let room = HELD.saturating_sub(self.held.len());
-                self.held.extend_from_slice(buf.get(..room).unwrap_or(buf));
+        let mut written = 0;
+        if self.poll_held(cx)?.is_ready() {
+            match Pin::new(&mut self.stream).poll_write_vectored(cx, bufs) {
+                Poll::Ready(Ok(n)) if n > 0 && self.shakes => written = n,
+                Poll::Pending => {}
+                ready @ Poll::Ready(_) => return ready,
             }
         }
-        match self.held.len() - before {
+        if !self.shakes {
+            return Poll::Pending;
+        }
+        // The rest as well: an alert is written once, and what was left of it would be gone.
+        let (before, mut skip) = (self.held.len(), written);
+        for buf in bufs {
+            let rest = buf.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(buf.len());
+            let room = HELD.saturating_sub(self.held.len());
+            self.held
+                .extend_from_slice(rest.get(..room).unwrap_or(rest));
+        }
+        match written + self.held.len() - before {
             0 => Poll::Pending,
             taken => Poll::Ready(Ok(taken)),
         }
