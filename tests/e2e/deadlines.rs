@@ -311,3 +311,16 @@ async fn over_real_connections_the_time_that_is_left_shrinks() {
         .unwrap();
     assert!(left <= 599_981, "{left}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_with_a_timeout_of_zero_has_no_time_and_not_all_of_it() {
+    let server = Peer::builder().build().unwrap();
+    server.route_call(Left).unwrap();
+    let client = Peer::builder().build().unwrap();
+    let (_there, session) = connect(&server, &client).await;
+    let call = session
+        .call::<()>("/left/never", ())
+        .timeout(Duration::ZERO);
+    assert_eq!(call.await.unwrap_err().kind(), ErrorKind::Timeout);
+    assert!(session.health());
+}

@@ -105,7 +105,8 @@ impl<'a, R, A: ToBody> Call<'a, R, A> {
     }
 
     /// Fails the call with [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) when no reply came in
-    /// time. Looked at about every 10 ms.
+    /// time. Looked at about every 10 ms. Zero is no time, and not "no limit": the call is made all
+    /// the same, and fails at the first look.
     ///
     /// It counts in place of the defaults of session and peer, be it shorter or longer. A call made
     /// by a handler has no more time than the handler has left, whatever is said here.
